@@ -1,0 +1,65 @@
+"""The one Console, and progress that is live on a terminal and plain lines elsewhere.
+
+Everything a person watches goes to standard error; results (reports, JSON) go to standard output.
+Model text is always printed as `Text`, never parsed as markup (rich #2711).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# In a pipe rich would assume 80 columns and wrap tables that fit any editor.
+_PIPE_WIDTH = 150
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=not stream.isatty())
+
+
+console = _console(stderr=True)
+results = _console(stderr=False)
+
+
+def say(text: str) -> None:
+    """Print one plain line to standard error."""
+    console.print(text, markup=False)
+
+
+@contextmanager
+def progress(title: str, total: int, start: int = 0) -> Iterator[Callable[[int, str], None]]:
+    """Show a long step; the yielded function takes the number done and a note.
+
+    On a terminal a live bar with the time left; in pipes and notebooks a line at the start, then at
+    most every 10 seconds, then at the end (live displays repeat themselves there).
+    """
+    if console.is_terminal and not console.is_jupyter:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(title, total=total, completed=start, note="")
+            yield lambda done, note="": bar.update(task, completed=done, note=note)
+        return
+    began = last = time.monotonic()
+    final = [start, ""]
+    say(f"{title}: {start}/{total}")
+
+    def update(done: int, note: str = "") -> None:
+        nonlocal last
+        final[:] = [done, note]
+        now = time.monotonic()
+        if now - last >= 10 and done < total:
+            last = now
+            left = (now - began) / max(done - start, 1) * (total - done)
+            say(f"{title}: {done}/{total}, {left:.0f} s left{', ' + note if note else ''}")
+
+    yield update
+    say(f"{title}: {final[0]}/{total} in {time.monotonic() - began:.0f} s{', ' + str(final[1]) if final[1] else ''}")

@@ -1,0 +1,98 @@
+"""Values that a recipe leaves to the program: each decision is a value with its reason, and is printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alt_lite.config import Recipe
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the run works on; memory in bytes, of the GPU where there is one, else of the machine."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    memory: int
+    bf16: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    key: str
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}: {self.reason}"
+
+
+Decisions = dict[str, Decision]
+
+
+def decide(recipe: Recipe, device: Device) -> Decisions:
+    """Decide every value that is null or `auto`; explicit values are passed on without a decision."""
+    made = [
+        _backend(recipe, device), _layout(recipe, device), _micro_batch(recipe), _suite(recipe),
+        _precision(recipe), _eval_batch(recipe, device),
+    ]
+    return {decision.key: decision for decision in made}
+
+
+def chosen(decisions: Decisions, key: str) -> Any:
+    return decisions[key].value
+
+
+def _backend(recipe: Recipe, device: Device) -> Decision:
+    key, given = "model.backend", recipe.model.backend
+    if given != "auto":
+        return Decision(key, given, "as asked")
+    return Decision(key, "transformers", "works on a CPU and on a GPU" if device.kind == "cuda" else "no GPU here")
+
+
+def _layout(recipe: Recipe, device: Device) -> Decision:
+    key, given = "train.layout", recipe.train.layout
+    if given != "auto":
+        return Decision(key, given, "as asked")
+    if device.kind == "cpu":
+        return Decision(key, "padding_free", "no work spent on padding; rows are short on a CPU")
+    return Decision(key, "grouped", "bounded memory: rows of like length lie together")
+
+
+def _micro_batch(recipe: Recipe) -> Decision:
+    key, given, rows = "train.micro_batch_size", recipe.train.micro_batch_size, recipe.train.batch_size
+    if given:
+        while rows % given:
+            given -= 1
+        reason = "as asked" if given == recipe.train.micro_batch_size else f"the nearest below that divides the {rows} rows of a step"
+        return Decision(key, given, reason)
+    if recipe.embedded and recipe.train.layout != "grouped":
+        return Decision(key, rows, "a whole step fits")
+    small = next(size for size in (4, 3, 2, 1) if rows % size == 0)
+    return Decision(key, small, f"{rows // small} micro-batches of rows of like length make one step")
+
+
+def _suite(recipe: Recipe) -> Decision:
+    key, given = "eval.suite", recipe.eval.suite
+    if given:
+        return Decision(key, given, "as asked")
+    if recipe.embedded:
+        return Decision(key, "tiny", "the embedded model's own world")
+    return Decision(key, None, "this version has no benchmark suite for real models; nothing is evaluated")
+
+
+def _precision(recipe: Recipe) -> Decision:
+    key, given = "eval.precision", recipe.eval.precision
+    if given != "auto":
+        return Decision(key, given, "as asked")
+    return Decision(key, "16bit", "the merged 16-bit model fits")
+
+
+def _eval_batch(recipe: Recipe, device: Device) -> Decision:
+    key, given = "eval.batch_size", recipe.eval.batch_size
+    if given:
+        return Decision(key, given, "as asked")
+    if recipe.embedded:
+        return Decision(key, 200, "fastest measured for the embedded model on 2 cores")
+    return Decision(key, 16 if device.kind == "cuda" else 4, "a cautious start")
