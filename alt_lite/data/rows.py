@@ -1,0 +1,167 @@
+"""The schemas that stages exchange: training rows, evaluation prompts, tasks; with their JSONL reader."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from alt_lite.errors import UserError
+
+Label = Literal["harmful", "benign"]
+
+
+def content_id(*parts: object) -> str:
+    """Give a 16-digit id that depends on nothing but `parts` (JSON-serialisable)."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class TrainingRow(BaseModel):
+    """One example, independent of the safety target: its steps and its source's trace and answer.
+
+    `understanding`, `assessment`, `reasoning` are AltTrain's three steps (arXiv 2604.18946) without
+    any tag around them; `answer` stands after the trace. `source_trace` and `source_answer` are what
+    the untuned source model wrote.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str
+    system: str | None = None
+    prompt: str
+    label: Label
+    category: str | None = None
+    language: str = "en"
+    source: str = ""
+    understanding: str = ""
+    assessment: str = ""
+    reasoning: str = ""
+    answer: str
+    source_trace: str = ""
+    source_answer: str = ""
+
+    @field_validator("id", "prompt", "answer")
+    @classmethod
+    def _not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("must not be empty")
+        return text
+
+
+@dataclass(frozen=True)
+class EvalPrompt:
+    """One prompt of a task. `cluster` groups prompts that are not independent (same object)."""
+
+    task: str
+    prompt_id: str
+    messages: tuple[dict[str, str], ...]
+    label: Label
+    language: str
+    reference: str | None
+    cluster: str
+    attack: str | None = None
+    prefill: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named set of prompts and how it is scored.
+
+    `kind` decides the metrics (DESIGN section 5); `judges` are the names of the judges that apply,
+    the first of each family being the primary one.
+    """
+
+    name: str
+    kind: Literal["harm", "over_refusal", "skill"]
+    prompts: tuple[EvalPrompt, ...]
+    judges: tuple[str, ...]
+    clustered: bool = False
+    title: str = ""
+
+
+def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Read (line number, object) pairs; blank lines are skipped.
+
+    Raises:
+        UserError: the file is missing, empty, or has a line that is not a JSON object.
+    """
+    if not path.is_file():
+        raise UserError(f"no such file: {path}", "give the path of a JSONL file")
+    rows: list[tuple[int, dict[str, Any]]] = []
+    bad: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            bad.append(f"line {number}: not JSON ({error.msg})")
+            continue
+        if isinstance(value, dict):
+            rows.append((number, value))
+        else:
+            bad.append(f"line {number}: a JSON {type(value).__name__}, not an object")
+    if bad:
+        raise UserError(f"{path}: {summarise(bad)}", "write one JSON object per line")
+    if not rows:
+        raise UserError(f"{path} holds no rows", "give a JSONL file with at least one row")
+    return rows
+
+
+def read_training_rows(path: Path) -> list[TrainingRow]:
+    """Read and validate TrainingRows; every bad row is named at once.
+
+    Raises:
+        UserError: a row breaks the schema, or two rows share an id.
+    """
+    rows: list[TrainingRow] = []
+    bad: list[str] = []
+    seen: dict[str, int] = {}
+    for number, value in read_jsonl(path):
+        try:
+            row = TrainingRow.model_validate(value)
+        except ValidationError as error:
+            bad += [f"line {number}: {_explain(item)}" for item in error.errors()]
+            continue
+        if row.id in seen:
+            bad.append(f"line {number}: id {row.id!r} stands already in line {seen[row.id]}")
+        seen[row.id] = number
+        rows.append(row)
+    if bad:
+        raise UserError(
+            f"{path}: {summarise(bad)}",
+            f"each row needs {', '.join(_required())}; allowed besides: {', '.join(_optional())}",
+        )
+    return rows
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"no {where!r}"
+    return f"{where!r}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _required() -> list[str]:
+    return [name for name, field in TrainingRow.model_fields.items() if field.is_required()]
+
+
+def _optional() -> list[str]:
+    return [name for name, field in TrainingRow.model_fields.items() if not field.is_required()]
+
+
+def summarise(problems: Sequence[str], most: int = 5) -> str:
+    """Join problems into one line, naming at most `most` of them and counting the rest."""
+    shown = "; ".join(problems[:most])
+    return shown if len(problems) <= most else f"{shown}; and {len(problems) - most} more"
+
+
+def dump_rows(rows: Iterable[TrainingRow]) -> str:
+    """Render rows as JSONL."""
+    return "".join(row.model_dump_json() + "\n" for row in rows)

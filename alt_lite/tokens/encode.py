@@ -1,0 +1,131 @@
+"""Prompts and rows to ids and labels, with the invariants that make the mask right.
+
+Prompt and completion are encoded apart and joined; the loss covers exactly the ids that the model
+must produce at inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alt_lite.data.rows import TrainingRow, summarise
+from alt_lite.errors import UserError
+from alt_lite.method.targets import TARGETS, Mark, render
+from alt_lite.tokens.families import Control, Segment
+from alt_lite.tokens.tokenizer import Tokens
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row as the trainer gets it: `labels` are IGNORED where nothing is trained."""
+
+    id: str
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def trained(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+
+def row_messages(row: TrainingRow) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": row.system}] if row.system else []
+    return [*system, {"role": "user", "content": row.prompt}]
+
+
+def encode_prompt(tokens: Tokens, messages: Sequence[dict[str, str]], prefill: str = "") -> list[int]:
+    """Give the ids of a generation prompt, with `prefill` as the beginning of the trace."""
+    segments = tokens.family.prompt(messages)
+    if prefill:
+        segments += [*tokens.family.completion_prefix(), prefill]
+    return tokens.encode(segments)
+
+
+def encode_row(tokens: Tokens, row: TrainingRow, kind: str) -> Encoded:
+    """Encode one row for the target `kind` and assert the target's invariants.
+
+    Raises:
+        ValueError: a field that the target needs is empty, a control token stands in a field, or an
+            invariant is broken; the message says which.
+    """
+    pieces = render(row, kind)
+    for text, _ in pieces:
+        _refuse_control_tokens(tokens, text)
+    prompt = encode_prompt(tokens, row_messages(row))
+    ids, labels = list(prompt), [IGNORED] * len(prompt)
+    family = tokens.family
+    prefix: list[tuple[Segment, bool]] = [(segment, pieces[0][1]) for segment in family.completion_prefix()]
+    spelled = {Mark.THINK_END: family.think_end, Mark.END: Control(family.end)}
+    body = [(spelled[text] if isinstance(text, Mark) else text, trained) for text, trained in pieces]
+    for segment, trained in _joined([*prefix, *body]):
+        new = tokens.encode([segment])
+        ids += new
+        labels += new if trained else [IGNORED] * len(new)
+    encoded = Encoded(row.id, ids, labels)
+    _assert_invariants(tokens, encoded, prompt, kind)
+    return encoded
+
+
+def encode_rows(tokens: Tokens, rows: Sequence[TrainingRow], kind: str, max_length: int | None) -> list[Encoded]:
+    """Encode all rows; every bad one is named at once, none is dropped or cut.
+
+    Raises:
+        UserError: a row breaks an invariant or is longer than `max_length` tokens.
+    """
+    encoded: list[Encoded] = []
+    bad: list[str] = []
+    for row in rows:
+        try:
+            encoded.append(encode_row(tokens, row, kind))
+        except ValueError as error:
+            bad.append(f"row {row.id}: {error}")
+    if bad:
+        raise UserError(summarise(bad), "mend or remove these rows of the data; nothing has been trained")
+    long = [e for e in encoded if max_length and len(e.input_ids) > max_length]
+    if long:
+        longest = max(len(e.input_ids) for e in long)
+        raise UserError(
+            f"{len(long)} row(s) are longer than model.max_length={max_length} tokens: "
+            + summarise([f"row {e.id} ({len(e.input_ids)})" for e in long]),
+            f"set model.max_length={longest} or remove these rows; rows are never cut",
+        )
+    return encoded
+
+
+def _joined(parts: Sequence[tuple[Segment, bool]]) -> list[tuple[Segment, bool]]:
+    """Join neighbouring plain texts that are trained alike: they are one text to the model."""
+    joined: list[tuple[Segment, bool]] = []
+    for segment, trained in parts:
+        plain = not isinstance(segment, Control)
+        if plain and joined and not isinstance(joined[-1][0], Control) and joined[-1][1] == trained:
+            joined[-1] = (joined[-1][0] + segment, trained)
+        elif segment:
+            joined.append((segment, trained))
+    return joined
+
+
+def _refuse_control_tokens(tokens: Tokens, text: str | Mark) -> None:
+    if isinstance(text, Mark):
+        return
+    found = sorted(control for control in tokens.ids if control in text)
+    if found:
+        raise ValueError(f"control token {', '.join(found)} stands in the target's text")
+
+
+def _assert_invariants(tokens: Tokens, encoded: Encoded, prompt: list[int], kind: str) -> None:
+    target, family, ids = TARGETS[kind], tokens.family, encoded.input_ids
+    trained = [label for label in encoded.labels if label != IGNORED]
+    end, think, think_end = tokens.end_id, tokens.ids[family.think], tokens.ids[family.think_end]
+    if not trained:
+        raise ValueError("no token is trained")
+    if family.bos and (ids[0] != tokens.ids[family.bos] or ids.count(tokens.ids[family.bos]) != 1):
+        raise ValueError("the begin-of-text token must stand exactly once, at the start")
+    if ids[: len(prompt)] != prompt or any(label != IGNORED for label in encoded.labels[: len(prompt)]):
+        raise ValueError("the prompt is not the inference prompt, or it is trained")
+    if trained.count(end) != target.ends or (target.ends and trained[-1] != end):
+        raise ValueError("the end-of-text token must be the last trained token, once")
+    if trained.count(think_end) != target.think_ends or ids.count(think) != 1:
+        raise ValueError("the trace must be opened once and closed once")

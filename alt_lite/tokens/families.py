@@ -1,0 +1,97 @@
+"""Prompt formats of the model families, written out: which control tokens stand where.
+
+Chat templates are not used for prompts: the hub's R1 template drops text, and a template renders
+user text and control tokens into one string in which they cannot be told apart any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alt_lite.method.structure import split_completion
+
+
+class Control(str):
+    """A control token's text; everything else in a prompt is plain text."""
+
+
+Segment = Control | str
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family's control tokens and the way its turns are written.
+
+    `opens_trace` tells whether the prompt itself ends with an opened `<think>`; where it does not,
+    the model writes the tag, so it is part of what is trained.
+    """
+
+    name: str
+    bos: str | None
+    end: str
+    controls: tuple[str, ...]
+    opens_trace: bool
+    chatml: bool = False
+    think: Control = Control("<think>")
+    think_end: Control = Control("</think>")
+
+    def prompt(self, messages: Sequence[dict[str, str]]) -> list[Segment]:
+        """Write the generation prompt. Earlier assistant turns lose their trace, as the official
+        templates do; neighbouring plain texts are joined, since they are encoded as one.
+
+        Raises:
+            ValueError: a role is unknown, or the last turn is not the user's.
+        """
+        if not messages or messages[-1]["role"] != "user":
+            raise ValueError("the last message must be the user's")
+        segments: list[Segment] = [Control(self.bos)] if self.bos else []
+        for message in messages:
+            segments += self._turn(message["role"], message["content"])
+        segments += self._assistant()
+        if self.opens_trace:
+            segments += [self.think, "\n"]
+        return _joined(segments)
+
+    def completion_prefix(self) -> list[Segment]:
+        """What the model itself must write before its trace."""
+        return [] if self.opens_trace else [self.think, "\n"]
+
+    def _turn(self, role: str, text: str) -> list[Segment]:
+        if role not in ("system", "user", "assistant"):
+            raise ValueError(f"unknown role {role!r}")
+        if role == "assistant":
+            text = split_completion(text, prompt_opened_trace=False)[1] or ""
+        if self.chatml:
+            return [Control("<|im_start|>"), f"{role}\n{text}", Control("<|im_end|>"), "\n"]
+        if role == "system":
+            return [text]
+        if role == "user":
+            return [Control("<｜User｜>"), text]
+        return [Control("<｜Assistant｜>"), text, Control(self.end)]
+
+    def _assistant(self) -> list[Segment]:
+        if self.chatml:
+            return [Control("<|im_start|>"), "assistant\n"]
+        return [Control("<｜Assistant｜>")]
+
+
+def _joined(segments: Sequence[Segment]) -> list[Segment]:
+    joined: list[Segment] = []
+    for segment in segments:
+        plain = not isinstance(segment, Control)
+        if plain and joined and not isinstance(joined[-1], Control):
+            joined[-1] = joined[-1] + segment
+        elif segment:
+            joined.append(segment)
+    return joined
+
+
+_DEEPSEEK = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>")
+_QWEN = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
+
+FAMILIES: dict[str, Family] = {
+    "r1": Family("r1", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=True),
+    "r1_0528": Family("r1_0528", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=False),
+    "qwen3": Family("qwen3", None, "<|im_end|>", _QWEN, opens_trace=False, chatml=True),
+}

@@ -1,0 +1,153 @@
+"""Load a tokenizer so that nothing is lost, keep a copy for user text, save it unchanged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alt_lite.errors import UserError
+from alt_lite.tokens.families import Control, Family, Segment
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+# Spaces, scripts, code and emoji that a broken load changes (transformers #45488, #46710, #48206).
+PROBES = (
+    "Hello world",
+    "  two leading and  double spaces ",
+    "def f(x):\n\treturn x ** 2  # ok\n\n\n",
+    "¿Cómo puedo hacer esto? Ça va, naïve café.",
+    "请问 1+1 等于几？ 日本語 한국어 العربية",
+    "emoji 🙂🚀 and 12345 3.14",
+    "a b c 42 + 17 = 59\n",
+)
+_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "added_tokens.json", "vocab.json", "merges.txt",
+)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A family's tokenizer: `fast` knows the control tokens, `plain` has none of them.
+
+    `ids` maps each control token's text to its id; `end_id` ends a text; `pad_id` differs from it.
+    """
+
+    folder: Path
+    family: Family
+    fast: PreTrainedTokenizerFast
+    plain: Tokenizer
+    ids: dict[str, int]
+    end_id: int
+    pad_id: int
+
+    def encode(self, segments: Iterable[Segment]) -> list[int]:
+        """Encode segments; a control token is one id, plain text never becomes a control token."""
+        ids: list[int] = []
+        for segment in segments:
+            if isinstance(segment, Control):
+                ids.append(self.ids[segment])
+            else:
+                ids += self.plain.encode(segment, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Decode with control tokens spelled out; the caller cuts the end-of-text token off."""
+        return self.fast.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def load(folder: Path, family: Family) -> Tokens:
+    """Load a tokenizer folder by its `tokenizer.json` and check it on PROBES.
+
+    AutoTokenizer is not used: in transformers 5 it rebuilds some families' tokenizers from their
+    class and loses every space.
+
+    Raises:
+        UserError: no tokenizer.json, a control token is missing, or the loaded tokenizer differs.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(f"{folder} holds no tokenizer.json", "name a folder with a fast tokenizer")
+    raw = Tokenizer.from_file(str(path))
+    fast = PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+    fast.padding_side = "left"
+    ids: dict[str, int] = {}
+    for control in family.controls:
+        number = raw.token_to_id(control)
+        if number is None:
+            raise UserError(
+                f"{folder}: the tokenizer has no {control}, which family {family.name!r} needs",
+                "set model.family to the family of this model",
+            )
+        ids[control] = number
+    end_id = ids[family.end]
+    pad_id = _pad_id(fast, end_id)
+    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, pad_id)
+    check(tokens, path)
+    return tokens
+
+
+def check(tokens: Tokens, reference: Path) -> None:
+    """Compare with `reference` (a tokenizer.json) on PROBES.
+
+    Raises:
+        UserError: an id or the round trip differs.
+    """
+    from tokenizers import Tokenizer
+
+    raw = Tokenizer.from_file(str(reference))
+    for probe in PROBES:
+        expected = raw.encode(probe, add_special_tokens=False).ids
+        got = tokens.fast(probe, add_special_tokens=False)["input_ids"]
+        plain = tokens.plain.encode(probe, add_special_tokens=False).ids
+        if not expected == got == plain or tokens.decode(got) != raw.decode(expected, skip_special_tokens=False):
+            raise UserError(
+                f"the tokenizer loaded from {tokens.folder} differs from its tokenizer.json on {probe!r}",
+                "use a transformers version within the range of pyproject.toml",
+            )
+
+
+def save(tokens: Tokens, folder: Path) -> None:
+    """Copy the tokenizer's files, `tokenizer.json` byte for byte, naming the class that loads it right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        if (tokens.folder / name).is_file():
+            shutil.copyfile(tokens.folder / name, folder / name)
+    path = folder / "tokenizer_config.json"
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    check(load(folder, tokens.family), tokens.folder / "tokenizer.json")
+
+
+def _pad_id(fast: PreTrainedTokenizerFast, end_id: int) -> int:
+    """Choose a padding id that is not the end of text (else the end would be masked)."""
+    if fast.pad_token_id is not None and fast.pad_token_id != end_id:
+        return int(fast.pad_token_id)
+    for name in ("<|vision_pad|>", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|endoftext|>", "<pad>"):
+        number = fast.convert_tokens_to_ids(name)
+        if number is not None and number != fast.unk_token_id and number != end_id:
+            return int(number)
+    raise UserError("the tokenizer has no padding token besides its end of text", "add a pad token")
+
+
+def _without_added_tokens(path: Path) -> Tokenizer:
+    """Build the copy for user text: R1 marks `<think>` and its turn tokens as not special, so that
+    typed by a user they would become control tokens; `encode_special_tokens` does not help."""
+    from tokenizers import Tokenizer
+
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    spec["added_tokens"] = []
+    spec["post_processor"] = None
+    # A padding or truncation left on by an earlier call would change ids without a word.
+    spec["padding"] = spec["truncation"] = None
+    return Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
