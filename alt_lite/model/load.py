@@ -1,0 +1,138 @@
+"""Load models: in NF4 for training, in 16 bit or dequantised for merging and evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alt_lite.config import EMBEDDED, ModelSection
+from alt_lite.decide import Device
+from alt_lite.errors import UserError
+from alt_lite.tokens import tokenizer as tokenizers_io
+from alt_lite.tokens.families import FAMILIES
+from alt_lite.tokens.tokenizer import Tokens
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+
+def model_folder(model: ModelSection) -> Path:
+    """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot.
+
+    Raises:
+        UserError: the weights are missing or cannot be had.
+    """
+    if model.name == EMBEDDED:
+        folder = Path(__file__).resolve().parents[1] / "tiny" / "weights"
+        if not (folder / "model.safetensors").is_file():
+            raise UserError("the embedded weights are missing", "python -m alt_lite tiny build")
+        return folder
+    if Path(model.name).is_dir():
+        return Path(model.name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model.name, revision=model.revision))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"cannot get {model.name} from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
+
+
+def load_tokens(model: ModelSection) -> Tokens:
+    return tokenizers_io.load(model_folder(model), FAMILIES[model.family])
+
+
+def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
+    """Load in NF4 with double quantisation, computing in the device's training dtype.
+
+    On a CPU with AVX512-BF16, bitsandbytes repacks a layer's weight in place at its first forward
+    without gradients and never back: training after an evaluation then raises, or gets wrong
+    gradients without a word. The repacking is turned off on every layer.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    dtype = training_dtype(device)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, device_map=device.kind,
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        ),
+    )
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedModel:
+    """Load unquantised; on a CPU in fp32, which has no half-precision surprises."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = dtype or (torch.float32 if device.kind == "cpu" else training_dtype(device))
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind)
+
+
+def load_dequantized(folder: Path, device: Device) -> PreTrainedModel:
+    """Load in NF4 and unpack every layer to full precision: the base that training really saw."""
+    import torch
+
+    model = load_quantized(folder, device)
+    dtype = torch.float32 if device.kind == "cpu" else training_dtype(device)
+    dequantize_(model, dtype)
+    for attribute in ("quantization_config", "_pre_quantization_dtype"):
+        if hasattr(model.config, attribute):
+            delattr(model.config, attribute)
+    for attribute in ("is_quantized", "is_loaded_in_4bit", "hf_quantizer", "quantization_method"):
+        if hasattr(model, attribute):
+            setattr(model, attribute, None if attribute.startswith(("hf_", "quantization")) else False)
+    return model.to(dtype)
+
+
+def dequantize_(module: nn.Module, dtype: Any) -> None:
+    """Replace every `Linear4bit` below `module` by a plain linear layer with the weights it stands for."""
+    import torch
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    for name, child in list(module.named_children()):
+        if isinstance(child, Linear4bit):
+            weight = dequantize_4bit(child.weight.data, child.weight.quant_state).to(dtype)
+            plain = torch.nn.Linear(child.in_features, child.out_features, bias=child.bias is not None, device=weight.device, dtype=dtype)
+            plain.weight = torch.nn.Parameter(weight, requires_grad=False)
+            if child.bias is not None:
+                plain.bias = torch.nn.Parameter(child.bias.data.to(dtype), requires_grad=False)
+            setattr(module, name, plain)
+        else:
+            dequantize_(child, dtype)
+
+
+def with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
+    """Put a saved adapter on a loaded base, for inference, in fp32."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
+
+
+def training_dtype(device: Device) -> Any:
+    """bf16 where the GPU has it, fp16 on older GPUs, fp32 on a CPU."""
+    import torch
+
+    if device.kind == "cpu":
+        return torch.float32
+    return torch.bfloat16 if device.bf16 else torch.float16
+
+
+def weights_digest(folder: Path) -> str:
+    """Hash a folder's weights and tokenizer, so that responses are reused for the same model only."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted([*folder.glob("*.safetensors"), folder / "tokenizer.json"]):
+        if path.is_file():
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""Merge the adapter into a 16-bit folder, and prove that the folder is the model that was trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alt_lite.config import Recipe
+from alt_lite.decide import Device
+from alt_lite.generate.local import generate
+from alt_lite.model import load
+from alt_lite.tokens import tokenizer as tokenizers_io
+from alt_lite.tokens.tokenizer import Tokens
+
+TOLERANCE = 1e-2  # largest logit difference allowed between the merged folder and base + adapter
+_NEW_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class MergeProof:
+    """Merged folder against base + adapter on fixed prompts; and the shift against the 4-bit model
+    that was trained, which is the quantisation error where `base` is original."""
+
+    base: str
+    dtype: str
+    prompts: int
+    max_logit_difference: float
+    greedy_agreement: float
+    shift_max_logit_difference: float
+    shift_greedy_agreement: float
+
+    @property
+    def proved(self) -> bool:
+        return self.max_logit_difference <= TOLERANCE and self.greedy_agreement == 1.0
+
+
+def base_model(recipe: Recipe, folder: Path, device: Device) -> Any:
+    """The base that the adapter is merged into, which is also the base evaluated."""
+    if recipe.merge.base == "dequantized":
+        return load.load_dequantized(folder, device)
+    return load.load_full(folder, device)
+
+
+def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Sequence[list[int]], device: Device) -> MergeProof:
+    """Write the merged model and its tokenizer to `out`; compare on `prompts` (ids).
+
+    The 4-bit model itself is never merged into: that would quantise the edit away (unsloth #1519).
+    """
+    import torch
+
+    folder = load.model_folder(recipe.model)
+    trained = _observe(load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
+    model = load.with_adapter(base_model(recipe, folder, device), adapter)
+    expected = _observe(model, tokens, prompts)
+    merged = model.merge_and_unload()
+    # The embedded model ships in fp16 and needs its finer steps; large models train and run in bf16.
+    dtype = torch.float16 if recipe.embedded or (device.kind == "cuda" and not device.bf16) else torch.bfloat16
+    temporary = out.with_name(out.name + ".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    merged.to(dtype).save_pretrained(temporary)
+    tokenizers_io.save(tokens, temporary)
+    shutil.rmtree(out, ignore_errors=True)
+    temporary.rename(out)
+    got = _observe(load.load_full(out, device), tokens, prompts)
+    return MergeProof(
+        base=recipe.merge.base, dtype=str(dtype).removeprefix("torch."), prompts=len(prompts),
+        max_logit_difference=_logit_difference(expected, got), greedy_agreement=_agreement(expected, got),
+        shift_max_logit_difference=_logit_difference(trained, got), shift_greedy_agreement=_agreement(trained, got),
+    )
+
+
+def proof_facts(proof: MergeProof) -> dict[str, Any]:
+    return {**asdict(proof), "proved": proof.proved}
+
+
+def _trained_base(recipe: Recipe, folder: Path, device: Device) -> Any:
+    return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device)
+
+
+def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]]) -> tuple[list[Any], list[str]]:
+    """Logits at every position of every prompt, and the greedy continuations."""
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        logits = [model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float().cpu() for ids in prompts]
+    texts = [""] * len(prompts)
+    for batch in generate(model, tokens, prompts, _NEW_TOKENS, batch_size=len(prompts)):
+        for generated in batch:
+            texts[generated.index] = generated.text
+    return logits, texts
+
+
+def _logit_difference(a: tuple[list[Any], list[str]], b: tuple[list[Any], list[str]]) -> float:
+    return max(float((x - y).abs().max()) for x, y in zip(a[0], b[0], strict=True))
+
+
+def _agreement(a: tuple[list[Any], list[str]], b: tuple[list[Any], list[str]]) -> float:
+    return sum(x == y for x, y in zip(a[1], b[1], strict=True)) / len(a[1])
