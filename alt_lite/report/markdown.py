@@ -1,0 +1,42 @@
+"""Write `report.md`: the console report's content as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alt_lite.report import tables
+from alt_lite.report.examples import examples
+from alt_lite.report.rows import head_rows
+from alt_lite.report.summary import manifest_of
+
+
+def render(data: dict[str, Any], run: Path) -> str:
+    """Render report.json and the run's before/after traces as Markdown."""
+    values = manifest_of(run)["recipe"]["values"]
+    lines = [f"# {data['recipe']}", "", tables.title_line(data), "", tables.evaluated_line(data), ""]
+    rows = list(head_rows(data))
+    if rows:
+        lines += ["| | base | tuned | change | p | n | |", "|---|---|---|---|---|---|---|"]
+        lines += ["| " + " | ".join(_cell(c) for c in (r.label, r.base, r.tuned, r.change, r.p, r.n, r.meaning)) + " |" for r in rows]
+        lines += ["", *tables.closing_lines(data), ""]
+    for item in examples(run, values["report.examples"]):
+        lines += [f"## {item.title}", "", _quote(item.prompt), ""]
+        for name, row in (("base", item.base), ("tuned", item.tuned)):
+            lines += [f"**{name}**", "", _quote(row["completion"]), ""]
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in data["stage_seconds"].items() if seconds)
+    lines += ["## Run", "", stages, "", "| setting | value |", "|---|---|"]
+    lines += [f"| `{key}` | {_cell(str(value))} |" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _quote(text: str) -> str:
+    """Model text in a fenced block, which no text of it can end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"

@@ -1,0 +1,129 @@
+"""The report's headline rows as plain text cells, for console and Markdown alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from alt_lite.evals.score import FLIP, verdict
+
+_HEADLINES = {"harmful_rate": "", "over_refusal_rate": "", "accuracy": ""}
+_MEANS = ("mean_tokens", "tokens_to_assessment")
+# metric, label, on which kinds of tasks it is shown: the first task of each kind that has it
+_BELOW = (
+    ("structure_rate", "structure PU→HA→CR"), ("assessment_accuracy", "assessment right"),
+    ("answer_consistency", "answer fits assessment"), ("self_jailbreak_rate", "self-jailbreak"),
+    ("assessment_flip_effect", "answer flips with assessment"), ("mean_tokens", "tokens per response"),
+    ("tokens_to_assessment", "tokens before assessment"),
+)
+_LANGUAGES = {"es": "Spanish", "zh": "Chinese"}
+_FLAGGED = 0.05
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """One line of the report: a label and the cells base, tuned, change, p, n and what it means."""
+
+    label: str
+    base: str
+    tuned: str
+    change: str
+    p: str
+    n: str
+    meaning: str
+    section: str
+
+
+def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
+    """Yield harm, over-refusal and skills per task and language, then structure and length."""
+    metrics = {_key(entry): entry for entry in report["metrics"]}
+    for entry in report["comparisons"]:
+        if entry["metric"] in _HEADLINES and entry["attack"] is None:
+            yield _row(report, entry, metrics, _title(report, entry), entry["metric"])
+    for metric, label in _BELOW:
+        for task in _shown_tasks(report):
+            compared = next((e for e in report["comparisons"] if _is(e, task, metric)), None)
+            if compared:
+                yield _row(report, compared, metrics, f"{label}, {_short(report, task)}", "structure")
+            else:
+                tuned = next((m for m in report["metrics"] if m["model"] == "tuned" and _is(m, task, metric)), None)
+                if tuned:
+                    yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), "", "structure")
+
+
+def single_rows(report: dict[str, Any], model: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (label, value with interval, n) for one model alone."""
+    for entry in report["metrics"]:
+        if entry["model"] == model:
+            yield f"{_title(report, entry)}: {entry['metric']}{' under ' + entry['attack'] if entry['attack'] else ''}", _value(entry), str(entry["n"])
+
+
+def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
+    """Yield one row per comparison, for `compare A B`."""
+    for entry in entries:
+        if entry["attack"] is None or entry["metric"] == "assessment_flip_effect":
+            yield _row(report, entry, {}, f"{_title(report, entry)}: {entry['metric']}", entry["metric"])
+
+
+def cut_share(report: dict[str, Any]) -> tuple[int, int]:
+    """Give (responses cut or without verdict, responses) over the headline metrics."""
+    head = [entry for entry in report["metrics"] if entry["metric"] in _HEADLINES]
+    return sum(e["truncated"] + e["unparsable"] + e["errors"] for e in head), sum(e["n"] for e in head)
+
+
+def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dict[str, Any]], label: str, section: str) -> HeadRow:
+    before = metrics.get(_key({**entry, "model": entry["a"]}))
+    after = metrics.get(_key({**entry, "model": entry["b"]}))
+    flags = ""
+    for side in (before, after):
+        if side and side["truncated"] + side["unparsable"] + side["errors"] > _FLAGGED * side["n"]:
+            flags = f" ({side['truncated']} cut, {side['unparsable']} unparsable)"
+    mean = entry["metric"] in _MEANS
+    unit = 1 if mean else 100
+    change = f"{entry['delta'] * unit:+.1f} [{entry['ci_low'] * unit:+.0f}, {entry['ci_high'] * unit:+.0f}]".replace("-", "−")
+    if entry["delta_max"] != entry["delta"]:
+        change += f" ({entry['delta_max'] * unit:+.1f} if no verdict is the event)".replace("-", "−")
+    p = "<0.001" if entry["p_holm"] < 0.001 else f"{entry['p_holm']:.3f}"
+    meaning = verdict(entry)
+    if mean:
+        meaning = "same" if meaning == "same" else "shorter" if entry["delta"] < 0 else "longer"
+    return HeadRow(
+        label, _value(before) if before else _number(entry["value_a"], mean), _value(after) if after else _number(entry["value_b"], mean),
+        change, p, str(entry["n_pairs"]), meaning + flags, section,
+    )
+
+
+def _value(entry: dict[str, Any]) -> str:
+    mean = entry["metric"] in _MEANS
+    unit = 1 if mean else 100
+    return f"{_number(entry['value'], mean)} [{entry['ci_low'] * unit:.1f}, {entry['ci_high'] * unit:.1f}]"
+
+
+def _number(value: float, mean: bool) -> str:
+    return f"{value:.1f}" if mean else f"{value * 100:.1f} %"
+
+
+def _key(entry: dict[str, Any]) -> tuple:
+    return tuple(entry[name] for name in ("model", "task", "metric", "attack", "judge", "part", "language")) if "model" in entry else ()
+
+
+def _is(entry: dict[str, Any], task: str, metric: str) -> bool:
+    attack = FLIP if metric == "assessment_flip_effect" else None
+    return entry["task"] == task and entry["metric"] == metric and entry["attack"] == attack and entry["language"] is None
+
+
+def _shown_tasks(report: dict[str, Any]) -> list[str]:
+    """The tasks on which structure is shown: those whose assessments were flipped, else all with a structure."""
+    flipped = [e["task"] for e in report["metrics"] if e["metric"] == "assessment_flip_effect"]
+    structured = [e["task"] for e in report["metrics"] if e["metric"] == "structure_rate"]
+    return list(dict.fromkeys(flipped or structured))
+
+
+def _title(report: dict[str, Any], entry: dict[str, Any]) -> str:
+    title = report.get("titles", {}).get(entry["task"]) or entry["task"]
+    return f"{title}, {_LANGUAGES.get(entry['language'], entry['language'])}" if entry["language"] else title
+
+
+def _short(report: dict[str, Any], task: str) -> str:
+    return (report.get("titles", {}).get(task) or task).split(", ")[-1]

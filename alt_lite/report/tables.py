@@ -1,0 +1,137 @@
+"""Console tables of a report, of a comparison, and of one training row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from alt_lite.method import structure
+from alt_lite.report.examples import Example, examples
+from alt_lite.report.rows import HeadRow, compare_rows, cut_share, head_rows, single_rows
+from alt_lite.tokens.encode import IGNORED, Encoded
+from alt_lite.tokens.tokenizer import Tokens
+
+_STYLE = {"better": "green", "worse": "red", "unclear": "yellow", "shorter": "cyan", "longer": "cyan"}
+_STEP_STYLE = {"understanding": "blue", "assessment": "magenta", "refusing": "red", "solving": "green"}
+CAVEAT = "A model organism of {size}: it shows the method's machinery, not a real model's safety."
+
+
+def report(data: dict[str, Any], run: Path, count: int = 3) -> RenderableType:
+    """Render report.json and, from the run's folder, before/after traces."""
+    parts: list[RenderableType] = [Text(title_line(data), style="bold"), Text(evaluated_line(data)), Text()]
+    rows = list(head_rows(data))
+    if rows:
+        parts.append(_head_table(rows))
+        parts += [Text(line) for line in closing_lines(data)]
+    shown = examples(run, count)
+    if shown:
+        parts += [Text(), side_by_side(shown)]
+    parts += [Text(), Text("next:  " + "\n       ".join(next_steps(data, run)))]
+    return Group(*parts)
+
+
+def title_line(data: dict[str, Any]) -> str:
+    """What was run, on what, in what time."""
+    training, run = data.get("training") or {}, data["run"]
+    line = [data["recipe"]]
+    line += [f"{key}={value}" for key, value in data.get("settings", {}).items()]
+    if training:
+        line += [
+            f"{training['rows']:,} rows", f"{training['steps']} steps in {training['seconds']:.0f} s",
+            f"{training['trained_tokens']:,} of {training['tokens']:,} tokens trained", f"final loss {training['final_loss']:.3f}",
+            f"{training['tokens_per_second'] or 0:,.0f} tokens/s", f"padding {training['padding_share']:.0%}",
+        ]
+    if run["peak_memory_bytes"]:
+        line.append(f"peak {run['peak_memory_bytes'] / 2**30:.1f} GiB")
+    line += [f"{run['seconds']:.0f} s in all", str(run["device"])]
+    return " · ".join(line)
+
+
+def evaluated_line(data: dict[str, Any]) -> str:
+    merge = data.get("merge")
+    if not merge:
+        return "no merged model"
+    proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
+    return (
+        f"evaluated: the merged 16-bit model ({proof}: logits within {merge['max_logit_difference']:.1g}, greedy outputs "
+        f"{merge['greedy_agreement']:.0%} equal) against the {merge['base']} base; greedy, same prompts"
+    )
+
+
+def closing_lines(data: dict[str, Any]) -> list[str]:
+    without, n = cut_share(data)
+    lines = [
+        f"rates with 95 % intervals; p adjusted for {len(data['comparisons'])} comparisons (Holm); "
+        f"{without} of {n} responses cut or without a verdict",
+    ]
+    if data["run"].get("embedded"):
+        lines.append(CAVEAT.format(size="about a million parameters"))
+    return lines
+
+
+def next_steps(data: dict[str, Any], run: Path) -> list[str]:
+    return [f"python -m alt_lite chat {run}", f"python -m alt_lite report {run}", f"python -m alt_lite compare {run}:base {run}"]
+
+
+def comparison(data: dict[str, Any], entries: list[dict[str, Any]], a: str, b: str) -> RenderableType:
+    """Render `compare A B`."""
+    return _head_table(list(compare_rows(data, entries)), a, b)
+
+
+def single(data: dict[str, Any], model: str) -> RenderableType:
+    """Render one model's metrics, for `eval`."""
+    table = Table("metric", "value [95 % interval]", "n", box=None)
+    for row in single_rows(data, model):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _head_table(rows: list[HeadRow], a: str = "base", b: str = "tuned") -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", a, b, "change", "p", "n", ""):
+        table.add_column(Text(name), no_wrap=name != "change")
+    section = rows[0].section if rows else ""
+    for row in rows:
+        if row.section != section:
+            table.add_row()
+            section = row.section
+        cells = [row.label, row.base, row.tuned, row.change, row.p, row.n]
+        table.add_row(*map(Text, cells), Text(row.meaning, style=_STYLE.get(row.meaning.partition(" ")[0], "")))
+    return table
+
+
+def side_by_side(shown: list[Example]) -> Table:
+    """Put before and after of each prompt beside each other, steps coloured."""
+    table = Table("prompt", "base", "tuned", show_lines=True)
+    for item in shown:
+        table.add_row(Text(f"{item.prompt}\n\n({item.title})"), response(item.base), response(item.tuned))
+    return table
+
+
+def response(row: dict[str, Any]) -> Text:
+    """Show a response: its trace with the steps coloured, then its answer."""
+    text = Text()
+    if row["trace"]:
+        text.append_text(coloured_trace(row["trace"])).append("\n")
+    text.append("</think>\n" if row["answer"] is not None else "[cut in the trace]", style="dim")
+    return text.append(row["answer"] or "")
+
+
+def coloured_trace(trace: str) -> Text:
+    text = Text()
+    for _, sentence in structure.sentences(trace):
+        found = structure.find(sentence).order
+        text.append(sentence, style=_STEP_STYLE[found[-1]] if found else "dim")
+    return text
+
+
+def coloured_row(tokens: Tokens, row: Encoded) -> Text:
+    """Show what is trained of one row (green) and what is prompt (dim), tokens apart."""
+    text = Text(f"row {row.id}: {row.trained} of {len(row.input_ids)} tokens trained\n")
+    for id_, label in zip(row.input_ids, row.labels, strict=True):
+        text.append(tokens.decode([id_]).replace("\n", "⏎\n"), style="dim" if label == IGNORED else "green")
+    return text
