@@ -1,0 +1,77 @@
+"""The command line: `python -m alt_lite VERB`, with one error handler for all verbs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+
+from alt_lite.cli import data_verbs, eval_verbs, run_verbs, tiny_verbs
+from alt_lite.console import say
+from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OutOfTime, UserError
+
+app = typer.Typer(
+    name="alt-lite", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Fine-tune small reasoning models to be safer, and measure what changed.",
+)
+for module in (run_verbs, data_verbs, eval_verbs):
+    module.register(app)
+app.add_typer(tiny_verbs.app, name="tiny")
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") -> NoReturn:
+    """Run one verb and leave with its exit status (DESIGN section 3)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = typer.main.get_command(app)
+    try:
+        status: Any = command.main(args=arguments, prog_name=prog, standalone_mode=False)
+    except UserError as error:
+        _leave(error.message, error.fix, EXIT_USER_ERROR)
+    except OutOfTime:
+        say("stopped by --max-minutes; the same command goes on from here")
+        sys.exit(EXIT_OUT_OF_TIME)
+    except (KeyboardInterrupt, typer.Abort):
+        say("interrupted; what is done is kept, the same command goes on from here")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _leave(f"no space left on the disk: {error.filename or error}", "free some space; the same command goes on from here", EXIT_USER_ERROR)
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            _leave(f"not allowed to write {error.filename or error}", "choose another --run-dir", EXIT_USER_ERROR)
+        raise
+    except Exception as error:
+        if _is_usage_error(error):
+            _leave(error.format_message(), f"{prog} {_verb(arguments)}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
+        raise
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave(message: str, fix: str, status: int) -> NoReturn:
+    say(f"error: {message}")
+    say(f"Fix: {fix}")
+    sys.exit(status)
+
+
+def _is_usage_error(error: Exception) -> bool:
+    """typer ships its own copy of click in newer versions, so the class is told by its name."""
+    return any(cls.__name__ == "ClickException" for cls in type(error).__mro__)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    return f"{arguments[0]} " if arguments and arguments[0] in known else ""
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    say("terminated; what is done is kept, the same command goes on from here")
+    sys.exit(128 + number)

@@ -1,0 +1,120 @@
+"""Verbs about whole runs: run, ls, show, check, doctor, chat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from alt_lite import config
+from alt_lite.console import results, say
+from alt_lite.errors import UserError
+
+Name = Annotated[str, typer.Argument(help="a shipped recipe, or the path of one")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value …", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    for verb in (run, ls, show, check, doctor, chat):
+        app.command()(verb)
+
+
+def run(
+    name: Name,
+    overrides: Overrides = None,
+    run_dir: Annotated[Path | None, typer.Option(help="the run's folder; default runs/NAME")] = None,
+    stages: Annotated[str | None, typer.Option(help="only these stages, with commas")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="resolve, validate and plan; no torch, no GPU")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="discard what an earlier run left in the folder")] = False,
+    max_minutes: Annotated[float | None, typer.Option(min=0, help="stop after this time; the same command goes on")] = None,
+) -> None:
+    """Run a recipe: check, data, train, merge, eval, report. The same command goes on where it stopped."""
+    from alt_lite import recipe
+
+    resolved = config.load_recipe(name, overrides or [])
+    wanted = [part.strip() for part in stages.split(",")] if stages is not None else None
+    recipe.run(resolved, run_dir, wanted, dry_run, fresh, max_minutes)
+
+
+def ls() -> None:
+    """List the shipped recipes."""
+    table = Table("recipe", "model", "GPU", "", box=None)
+    for name in config.recipe_names():
+        recipe = config.load_recipe(name)
+        need = recipe.model.gpu_gb
+        table.add_row(*map(Text, (name, recipe.model.name, f"{need:g} GB (estimate)" if need else "none needed", recipe.title)))
+    results.print(table)
+
+
+def show(
+    name: Name, overrides: Overrides = None,
+    yaml: Annotated[bool, typer.Option("--yaml", help="print a recipe file")] = False,
+) -> None:
+    """Show a recipe's resolved values, each with where it came from."""
+    recipe = config.load_recipe(name, overrides or [])
+    if yaml:
+        results.print(config.to_yaml(recipe), markup=False, end="")
+        return
+    table = Table("key", "value", "from", "meaning", box=None)
+    for key, value in recipe.values().items():
+        section, _, field = key.partition(".")
+        text = ",".join(map(str, value)) if isinstance(value, list) else "null" if value is None else str(value)
+        meaning = config.SECTIONS[section].model_fields[field].description or ""
+        style = "" if recipe.origin[key] == "default" else "bold"
+        table.add_row(Text(key, style=style), Text(text, style=style), Text(recipe.origin[key]), Text(meaning, style="dim"))
+    results.print(table)
+
+
+def check(name: Name, overrides: Overrides = None) -> None:
+    """Run the check stage alone: machine, disk, tokenizer, every row encoded, one row shown; no weights."""
+    from alt_lite import recipe
+    from alt_lite.rundir import default_folder
+
+    resolved = config.load_recipe(name, overrides or [])
+    here, decisions = recipe.prepare(resolved)
+    recipe.check(resolved, here, decisions, default_folder(resolved), example=True)
+    results.print("ready", markup=False)
+
+
+def doctor() -> None:
+    """Print versions and devices, and try a 4-bit forward and backward pass."""
+    from alt_lite.model import backend
+    from alt_lite.recipe import package_versions
+
+    backend.prepare_environment()
+    here = backend.device()
+    for package, number in package_versions().items():
+        results.print(f"{package:14} {number}", markup=False)
+    results.print(f"{'device':14} {here.name}, {here.memory / 1e9:.0f} GB{', bf16' if here.bf16 else ''}", markup=False)
+    difference = backend.try_four_bit(here)
+    results.print(f"{'4 bit':14} forward and backward work; NF4 against full weights: {difference:.1%} of the output", markup=False)
+
+
+def chat(
+    run: Annotated[Path, typer.Argument(help="a run's folder")],
+    prompt: Annotated[str | None, typer.Option(help="one prompt; without it, prompts are asked for")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="with --prompt: print both responses as JSON")] = False,
+) -> None:
+    """Ask base and tuned the same thing, side by side, steps coloured."""
+    from alt_lite.cli.chatting import Chat
+
+    talk = Chat(run)
+    if prompt is not None:
+        if not prompt.strip():
+            raise UserError("--prompt is empty", "give a prompt")
+        rows = talk.ask(prompt)
+        results.print_json(json.dumps(rows, ensure_ascii=False)) if json_ else results.print(talk.table(prompt, rows))
+        return
+    say("an empty line ends; in the embedded world try: How do I make a torvak?" if talk.recipe.embedded else "an empty line ends")
+    while True:
+        try:
+            asked = input("> ")
+        except EOFError:
+            return
+        if not asked.strip():
+            return
+        results.print(talk.table(asked, talk.ask(asked)))

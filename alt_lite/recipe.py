@@ -1,0 +1,385 @@
+"""The whole run, stage by stage: `python -m alt_lite.recipe NAME [section.key=value …]`.
+
+check → data → train → merge → eval → report. Stages meet in the run folder only; the same command
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+from alt_lite.config import Recipe, load_recipe
+from alt_lite.console import progress, results, say
+from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
+from alt_lite.decide import Decisions, Device, chosen, decide
+from alt_lite.errors import OutOfTime, UserError
+from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, write_text
+
+Stop = Callable[[], bool]
+_PACKAGES = ("torch", "transformers", "trl", "datasets", "peft", "bitsandbytes", "accelerate", "unsloth", "alt-lite")
+_MERGE_PROMPTS = 24
+
+
+def run(
+    recipe: Recipe | str, run_dir: Path | str | None = None, stages: Sequence[str] | None = None, dry_run: bool = False,
+    fresh: bool = False, max_minutes: float | None = None,
+) -> Path:
+    """Run a recipe's stages, going on where an earlier call stopped; gives the run folder.
+
+    Raises:
+        UserError: the recipe cannot run here, or the folder holds another run.
+        OutOfTime: `max_minutes` are over; the same call goes on.
+    """
+    recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    folder = RunDir(Path(run_dir) if run_dir else default_folder(recipe))
+    wanted = _wanted(stages)
+    folder.require_ours()
+    if dry_run:
+        _print_plan(recipe, folder, wanted, fresh)
+        return folder.path
+    if not fresh:
+        plan = folder.plan(recipe)
+        if all(plan[stage] == "done" for stage in wanted):
+            say(f"{folder.path} is finished; nothing to do (--fresh runs it anew)")
+            _show_report(folder)
+            return folder.path
+    deadline = time.monotonic() + max_minutes * 60 if max_minutes is not None else None
+    here, decisions = prepare(recipe)
+    check(recipe, here, decisions, folder.path)
+    with folder.locked():
+        if fresh:
+            folder.fresh()
+        plan = folder.plan(recipe)
+        folder.begin(recipe, _facts(recipe, here, decisions))
+        _run_stages(recipe, folder, plan, wanted, here, decisions, lambda: deadline is not None and time.monotonic() > deadline)
+    _show_report(folder)
+    return folder.path
+
+
+def prepare(recipe: Recipe) -> tuple[Device, Decisions]:
+    """Look at the machine, refuse what cannot run here, decide and print what is left to decide."""
+    from alt_lite.model import backend
+
+    backend.prepare_environment()
+    here = backend.device()
+    backend.require_fit(recipe, here)
+    return here, decide(recipe, here)
+
+
+def check(recipe: Recipe, here: Device, decisions: Decisions, folder: Path, example: bool = False) -> None:
+    """Fail in the first seconds: disk, tokenizer, every row encoded, before any weights are loaded.
+
+    Raises:
+        UserError: something is missing or wrong; nothing has been written.
+    """
+    from alt_lite.model.load import load_tokens
+    from alt_lite.tokens.encode import encode_rows
+
+    say(f"{recipe.name} · {recipe.title} · {here.name}")
+    for key, value in recipe.values().items():
+        if recipe.origin[key] == "command line":
+            say(f"  {key} = {value} (command line)")
+    for decision in decisions.values():
+        if decision.reason != "as asked":
+            say(f"  {decision}")
+    need = _disk_needed(recipe)
+    free = free_disk(folder)
+    if free < need:
+        raise UserError(
+            f"{folder} needs about {need / 1e6:.0f} MB of disk; {free / 1e6:.0f} MB are free",
+            "free some space, or put the run elsewhere with --run-dir",
+        )
+    tokens = load_tokens(recipe.model)
+    kept = folder / "data" / "train.jsonl"
+    rows = read_training_rows(kept) if kept.is_file() and not example else build_rows(recipe)
+    encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length)
+    lengths = sorted(len(row.input_ids) for row in encoded)
+    labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}
+    say(
+        f"  data: {len(rows)} rows ({labels['harmful']} harmful, {labels['benign']} benign), "
+        f"{lengths[len(lengths) // 2]} tokens in the median, {lengths[-1]} at most; target {recipe.data.target}"
+    )
+    if example:
+        from alt_lite.report.tables import coloured_row
+
+        results.print(coloured_row(tokens, encoded[0]))
+
+
+def build_rows(recipe: Recipe) -> list[TrainingRow]:
+    """Give the training rows that the recipe's source stands for.
+
+    Raises:
+        UserError: the source is unknown or its rows are not usable.
+    """
+    source = recipe.data.source
+    if source == "tiny":
+        from alt_lite.tiny.splits import Split
+        from alt_lite.tiny.tasks import training_rows
+
+        data = recipe.data
+        rows = training_rows(Split(data.split_seed), data.harmful, data.benign, data.skills, data.seed)
+        if not rows:
+            raise UserError("data.harmful, data.benign and data.skills are all 0", "ask for at least one row")
+        return rows
+    if Path(source).suffix == ".jsonl" or Path(source).exists():
+        return read_training_rows(Path(source))
+    raise UserError(
+        f"data.source={source}: this version builds no set from it",
+        "give a JSONL file of TrainingRows: data.source=FILE.jsonl, or run the recipe tiny",
+    )
+
+
+def suite_tasks(recipe: Recipe, decisions: Decisions) -> list[Task]:
+    """Give the tasks of the recipe's suite; empty where there is none for the model."""
+    if chosen(decisions, "eval.suite") is None:
+        return []
+    from alt_lite.tiny.splits import Split
+    from alt_lite.tiny.tasks import tasks
+
+    return tasks(Split(recipe.data.split_seed), "heldout", recipe.eval.limit)
+
+
+def _run_stages(
+    recipe: Recipe, folder: RunDir, plan: dict[str, str], wanted: Sequence[str], here: Device, decisions: Decisions, stop: Stop
+) -> None:
+    work = {"data": data_stage, "train": train_stage, "merge": merge_stage, "eval": eval_stage, "report": report_stage}
+    redone = False
+    for stage in STAGES:
+        if stage == "check":
+            folder.set_stage(recipe, stage, "done")
+            continue
+        # What builds on a stage that is done again is done again too.
+        state = "redo" if redone and plan[stage] == "done" else plan[stage]
+        if stage not in wanted:
+            continue
+        if state == "done":
+            say(f"{stage}: done before")
+            continue
+        if state == "redo":
+            redone = True
+            say(f"{stage}: settings changed, done again")
+            folder.clear_stage(stage)
+        _require_earlier(folder, stage)
+        folder.set_stage(recipe, stage, "begun")
+        began = time.monotonic()
+        try:
+            if stop():
+                raise OutOfTime
+            work[stage](recipe, folder, here, decisions, stop)
+        except BaseException:
+            folder.set_stage(recipe, stage, "begun", time.monotonic() - began)
+            raise
+        from alt_lite.model.backend import peak_memory
+
+        folder.note(peak_memory_bytes=max(peak_memory(), folder.manifest.get("peak_memory_bytes", 0)))
+        folder.set_stage(recipe, stage, "done", time.monotonic() - began)
+
+
+def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
+    """Write the training rows."""
+    write_text(folder.path / "data" / "train.jsonl", dump_rows(build_rows(recipe)))
+
+
+def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
+    """Fine-tune the adapter in 4 bit; goes on from the last whole checkpoint."""
+    from alt_lite.model import train
+    from alt_lite.model.load import load_tokens
+    from alt_lite.tokens.encode import encode_rows
+
+    tokens = load_tokens(recipe.model)
+    rows = encode_rows(tokens, read_training_rows(folder.path / "data" / "train.jsonl"), recipe.data.target, recipe.model.max_length)
+    places = train.Places(folder.path / "checkpoints", folder.path / "adapter", folder.path / "train_log.jsonl")
+    steps = train.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
+    settings = train.effective_settings(recipe, decisions, here, places, len(steps))
+    say("train: " + ", ".join(f"{key} {settings[key]}" for key in train.SHOWN) + f", LoRA r {recipe.lora.r} alpha {recipe.lora.alpha}")
+    with progress("train", len(steps)) as bar:
+        facts = train.train(recipe, decisions, here, tokens, rows, places, bar, stop)
+    folder.note(training=facts)
+
+
+def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
+    """Merge the adapter into a 16-bit folder and compare it with base + adapter."""
+    from alt_lite.model import merge
+    from alt_lite.model.load import load_tokens
+    from alt_lite.tokens.encode import encode_prompt, row_messages
+
+    tokens = load_tokens(recipe.model)
+    rows = read_training_rows(folder.path / "data" / "train.jsonl")[:_MERGE_PROMPTS]
+    prompts = [encode_prompt(tokens, row_messages(row)) for row in rows]
+    proof = merge.merge(recipe, folder.path / "adapter", folder.path / "merged", tokens, prompts, here)
+    folder.note(merge=merge.proof_facts(proof))
+    say(
+        f"merge: into the {proof.base} base, {proof.dtype}; against base + adapter on {proof.prompts} prompts: largest logit "
+        f"difference {proof.max_logit_difference:.2g}, {proof.greedy_agreement:.0%} of greedy outputs equal"
+        f"{'' if proof.proved else ' — BEYOND the tolerance'}; against the 4-bit model trained: "
+        f"{proof.shift_max_logit_difference:.2g}, {proof.shift_greedy_agreement:.0%}"
+    )
+
+
+def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
+    """Evaluate base and tuned on the same prompts, in the same precision, with the same decoding."""
+    from alt_lite.evals import runner
+    from alt_lite.tiny.judge import JUDGES
+
+    tasks = suite_tasks(recipe, decisions)
+    out = folder.path / "eval"
+    if not tasks:
+        say(f"eval: skipped; {decisions['eval.suite'].reason}")
+        return
+    decoding = runner.Decoding(recipe.eval.max_new_tokens, chosen(decisions, "eval.batch_size"), chosen(decisions, "eval.precision"))
+    runner.write_suite(out, tasks)
+    reuse = Path(recipe.eval.base_from) / "eval" / "base" if recipe.eval.base_from else None
+    if reuse and not reuse.is_dir():
+        raise UserError(f"eval.base_from: {reuse} does not exist", "name the folder of a run whose base was evaluated")
+    total = sum(len(task.prompts) for task in tasks)
+    for subject in (_base(recipe, folder, here, decoding.precision), _tuned(recipe, folder, here, decoding.precision)):
+        with progress(f"eval {subject.name}", total) as bar:
+            reused = runner.respond(
+                subject, tasks, out / subject.name, decoding, reuse if subject.name == "base" else None, bar, stop
+            )
+        if reused:
+            say(f"eval {subject.name}: {reused} of {total} responses taken over from {recipe.eval.base_from}")
+        runner.judge(tasks, out / subject.name, JUDGES)
+
+
+def report_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
+    """Write report.json and report.md from the run's files."""
+    from alt_lite.report import markdown, summary
+
+    write_report(folder.path, summary.build(folder.path), markdown.render)
+
+
+def write_report(path: Path, report: dict[str, Any], render: Callable[[dict[str, Any], Path], str]) -> None:
+    """Write report.md, then report.json, which is last and so means complete."""
+    from alt_lite.rundir import write_json
+
+    write_text(path / "report.md", render(report, path))
+    write_json(path / "report.json", report)
+
+
+def _base(recipe: Recipe, folder: RunDir, here: Device, precision: str) -> Any:
+    """The model before training, in the precision of `_tuned`; in 16 bit it is what was merged into."""
+    from alt_lite.evals.runner import Subject
+    from alt_lite.model import load, merge
+
+    source = load.model_folder(recipe.model)
+    form = "nf4" if precision == "4bit" else recipe.merge.base
+    tokens = load.load_tokens(recipe.model)
+    if precision == "4bit":
+        return Subject("base", f"{load.weights_digest(source)}:{form}", tokens, lambda: load.load_quantized(source, here))
+    return Subject("base", f"{load.weights_digest(source)}:{form}", tokens, lambda: merge.base_model(recipe, source, here))
+
+
+def _tuned(recipe: Recipe, folder: RunDir, here: Device, precision: str) -> Any:
+    from alt_lite.evals.runner import Subject
+    from alt_lite.model import load
+
+    tokens = load.load_tokens(recipe.model)
+    if precision == "4bit":
+        source, adapter = load.model_folder(recipe.model), folder.path / "adapter"
+        digest = f"{load.weights_digest(source)}:nf4+{load.weights_digest(adapter)}"
+        return Subject("tuned", digest, tokens, lambda: load.with_adapter(load.load_quantized(source, here), adapter))
+    merged = folder.path / "merged"
+    return Subject("tuned", load.weights_digest(merged), tokens, lambda: load.load_full(merged, here))
+
+
+def _wanted(stages: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = [stage for stage in stages or () if stage not in STAGES]
+    if unknown:
+        raise UserError(f"no stage {unknown[0]!r}", f"--stages takes some of {','.join(STAGES)}")
+    return tuple(stage for stage in STAGES if not stages or stage in stages)
+
+
+def _require_earlier(folder: RunDir, stage: str) -> None:
+    states = folder.manifest["stages"]
+    for earlier in STAGES[: STAGES.index(stage)]:
+        if states.get(earlier, {}).get("state") != "done":
+            raise UserError(f"stage {stage} needs stage {earlier}, which is not done", f"--stages {earlier},{stage}, or no --stages")
+
+
+def _print_plan(recipe: Recipe, folder: RunDir, wanted: Sequence[str], fresh: bool) -> None:
+    """Say what a run would do, without torch and without a GPU."""
+    say(f"{recipe.name} · {recipe.title}")
+    for key, value in recipe.values().items():
+        if recipe.origin[key] != "default":
+            say(f"  {key} = {value} ({recipe.origin[key]})")
+    need = recipe.model.gpu_gb
+    assumed = Device("cuda" if need else "cpu", "not looked at", 0)
+    for decision in decide(recipe, assumed).values():
+        if decision.reason != "as asked":
+            say(f"  {decision}")
+    if need:
+        beyond = "; it does not fit a 24 GB card" if need > 24 else ""
+        say(f"needs a CUDA GPU with about {need:g} GB (estimate){beyond}; this machine was not looked at")
+    plan = dict.fromkeys(STAGES, "todo") if fresh else folder.plan(recipe)
+    results.print(f"{folder.path}: " + ", ".join(f"{stage} {plan[stage]}" for stage in wanted), markup=False)
+
+
+def _disk_needed(recipe: Recipe) -> int:
+    """Bytes a run leaves at its largest: two checkpoints, the 16-bit folder, responses."""
+    return 60_000_000 if recipe.model.gpu_gb is None else int(recipe.model.gpu_gb * 5e9)
+
+
+def _facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
+    """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
+    from alt_lite.model.load import model_folder, weights_digest
+
+    folder = model_folder(recipe.model)
+    # A hub snapshot's folder is named by its commit.
+    commit = folder.name if folder.parent.name == "snapshots" else recipe.model.revision
+    return {
+        "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
+        "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
+        "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
+        "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Exact versions of what a run depends on, of those that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_commit() -> str | None:
+    """The commit of the clone this code runs from; None when it is installed or git is not there."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists() or which("git") is None:
+        return None
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
+
+
+def _show_report(folder: RunDir) -> None:
+    path = folder.path / "report.json"
+    if not path.is_file():
+        return
+    from alt_lite.report import tables
+
+    values = folder.manifest["recipe"]["values"]
+    results.print(tables.report(read_json(path), folder.path, values["report.examples"]))
+
+
+def main() -> None:
+    """Enter at `python -m alt_lite.recipe`."""
+    import sys
+
+    from alt_lite.cli.app import main as cli
+
+    cli(["run", *sys.argv[1:]], prog="python -m alt_lite.recipe")
+
+
+if __name__ == "__main__":
+    main()
