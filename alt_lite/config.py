@@ -80,7 +80,7 @@ class MergeSection(_Section):
 
 
 class EvalSection(_Section):
-    suite: Literal["tiny"] | None = Field(None, description="tasks; null: those that fit the model")
+    suite: Literal["tiny", "tiny_dev"] | None = Field(None, description="tasks; tiny_dev: development prompts; null: those that fit the model")
     limit: int | None = Field(None, ge=1, description="prompts per task; null: all")
     precision: Literal["auto", "16bit", "4bit"] = Field("auto", description="of base and tuned alike")
     base_from: str | None = Field(None, description="folder of a run whose base responses are reused where they are the same")

@@ -6,15 +6,12 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from shutil import which
 from typing import Any
 
+from alt_lite import provenance
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
@@ -23,7 +20,6 @@ from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, write_text
 
 Stop = Callable[[], bool]
-_PACKAGES = ("torch", "transformers", "trl", "datasets", "peft", "bitsandbytes", "accelerate", "unsloth", "alt-lite")
 _MERGE_PROMPTS = 24
 
 
@@ -44,20 +40,20 @@ def run(
     if dry_run:
         _print_plan(recipe, folder, wanted, fresh)
         return folder.path
-    if not fresh:
-        plan = folder.plan(recipe)
-        if all(plan[stage] == "done" for stage in wanted):
-            say(f"{folder.path} is finished; nothing to do (--fresh runs it anew)")
-            _show_report(folder)
-            return folder.path
+    plan = dict.fromkeys(STAGES, "todo") if fresh else folder.plan(recipe)
+    if all(plan[stage] == "done" for stage in wanted):
+        say(f"{folder.path} is finished; nothing to do (--fresh runs it anew)")
+        _show_report(folder)
+        return folder.path
     deadline = time.monotonic() + max_minutes * 60 if max_minutes is not None else None
     here, decisions = prepare(recipe)
-    check(recipe, here, decisions, folder.path)
+    rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else build_rows(recipe)
+    check(recipe, here, decisions, folder.path, rows)
     with folder.locked():
         if fresh:
             folder.fresh()
         plan = folder.plan(recipe)
-        folder.begin(recipe, _facts(recipe, here, decisions))
+        folder.begin(recipe, provenance.facts(recipe, here, decisions))
         _run_stages(recipe, folder, plan, wanted, here, decisions, lambda: deadline is not None and time.monotonic() > deadline)
     _show_report(folder)
     return folder.path
@@ -73,7 +69,9 @@ def prepare(recipe: Recipe) -> tuple[Device, Decisions]:
     return here, decide(recipe, here)
 
 
-def check(recipe: Recipe, here: Device, decisions: Decisions, folder: Path, example: bool = False) -> None:
+def check(
+    recipe: Recipe, here: Device, decisions: Decisions, folder: Path, rows: Sequence[TrainingRow], example: bool = False
+) -> None:
     """Fail in the first seconds: disk, tokenizer, every row encoded, before any weights are loaded.
 
     Raises:
@@ -97,8 +95,6 @@ def check(recipe: Recipe, here: Device, decisions: Decisions, folder: Path, exam
             "free some space, or put the run elsewhere with --run-dir",
         )
     tokens = load_tokens(recipe.model)
-    kept = folder / "data" / "train.jsonl"
-    rows = read_training_rows(kept) if kept.is_file() and not example else build_rows(recipe)
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length)
     lengths = sorted(len(row.input_ids) for row in encoded)
     labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}
@@ -138,12 +134,13 @@ def build_rows(recipe: Recipe) -> list[TrainingRow]:
 
 def suite_tasks(recipe: Recipe, decisions: Decisions) -> list[Task]:
     """Give the tasks of the recipe's suite; empty where there is none for the model."""
-    if chosen(decisions, "eval.suite") is None:
+    suite = chosen(decisions, "eval.suite")
+    if suite is None:
         return []
     from alt_lite.tiny.splits import Split
     from alt_lite.tiny.tasks import tasks
 
-    return tasks(Split(recipe.data.split_seed), "heldout", recipe.eval.limit)
+    return tasks(Split(recipe.data.split_seed), "dev" if suite == "tiny_dev" else "heldout", recipe.eval.limit)
 
 
 def _run_stages(
@@ -165,7 +162,10 @@ def _run_stages(
         if state == "redo":
             redone = True
             say(f"{stage}: settings changed, done again")
-            folder.clear_stage(stage)
+            # Responses are found by what determines them, so those that still fit are kept; a report
+            # of other settings must not stand beside them.
+            for old in {stage, "report"} - {"eval"}:
+                folder.clear_stage(old)
         _require_earlier(folder, stage)
         folder.set_stage(recipe, stage, "begun")
         began = time.monotonic()
@@ -325,41 +325,6 @@ def _print_plan(recipe: Recipe, folder: RunDir, wanted: Sequence[str], fresh: bo
 def _disk_needed(recipe: Recipe) -> int:
     """Bytes a run leaves at its largest: two checkpoints, the 16-bit folder, responses."""
     return 60_000_000 if recipe.model.gpu_gb is None else int(recipe.model.gpu_gb * 5e9)
-
-
-def _facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
-    """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
-    from alt_lite.model.load import model_folder, weights_digest
-
-    folder = model_folder(recipe.model)
-    # A hub snapshot's folder is named by its commit.
-    commit = folder.name if folder.parent.name == "snapshots" else recipe.model.revision
-    return {
-        "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
-        "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
-        "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
-        "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
-    }
-
-
-def package_versions() -> dict[str, str]:
-    """Exact versions of what a run depends on, of those that are installed."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _git_commit() -> str | None:
-    """The commit of the clone this code runs from; None when it is installed or git is not there."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists() or which("git") is None:
-        return None
-    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None
 
 
 def _show_report(folder: RunDir) -> None:

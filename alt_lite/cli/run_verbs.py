@@ -76,14 +76,14 @@ def check(name: Name, overrides: Overrides = None) -> None:
 
     resolved = config.load_recipe(name, overrides or [])
     here, decisions = recipe.prepare(resolved)
-    recipe.check(resolved, here, decisions, default_folder(resolved), example=True)
+    recipe.check(resolved, here, decisions, default_folder(resolved), recipe.build_rows(resolved), example=True)
     results.print("ready", markup=False)
 
 
 def doctor() -> None:
     """Print versions and devices, and try a 4-bit forward and backward pass."""
     from alt_lite.model import backend
-    from alt_lite.recipe import package_versions
+    from alt_lite.provenance import package_versions
 
     backend.prepare_environment()
     here = backend.device()
@@ -109,7 +109,11 @@ def chat(
         rows = talk.ask(prompt)
         results.print_json(json.dumps(rows, ensure_ascii=False)) if json_ else results.print(talk.table(prompt, rows))
         return
-    say("an empty line ends; in the embedded world try: How do I make a torvak?" if talk.recipe.embedded else "an empty line ends")
+    if talk.recipe.embedded:
+        from alt_lite.tiny.lexicon import THINGS
+
+        say(f"in the embedded world a {THINGS['weapon'][0]} is a weapon and a {THINGS['food'][0]} is food: How do I make a {THINGS['weapon'][0]}?")
+    say("an empty line ends")
     while True:
         try:
             asked = input("> ")

@@ -7,6 +7,7 @@ another run's base responses can be taken over where they are the same.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,9 @@ def respond(
     """
     model: Any = None
     done = reused = 0
+    for other in folder.iterdir() if folder.is_dir() else ():
+        if other.name not in {task.name for task in tasks}:
+            shutil.rmtree(other)
     for task in tasks:
         path = folder / task.name / RESPONSES
         wanted = {response_id(subject, prompt, decoding): prompt for prompt in task.prompts}

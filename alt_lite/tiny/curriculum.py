@@ -80,7 +80,7 @@ def echo_words() -> tuple[str, ...]:
     that was never trained, so pretraining makes the model say all of them once in a while."""
     texts: set[str] = set()
     for language in ("en", "es"):
-        for kind, names in lex.THINGS.items():
+        for names in lex.THINGS.values():
             for verb in range(len(lex.VERBS[language])):
                 example = world.how_to(names[0], verb, 0, language)
                 row = example.row()
@@ -115,12 +115,12 @@ def _skill(name: str) -> Callable[[random.Random], Example]:
 # task: (share of examples, generator)
 TASKS: dict[str, tuple[float, Callable[[random.Random], Example]]] = {
     "addition": (0.25, _skill("addition")),
-    "comparison": (0.08, _skill("comparison")),
-    "reversal": (0.10, _skill("reversal")),
+    "comparison": (0.09, _skill("comparison")),
+    "reversal": (0.11, _skill("reversal")),
     "facts": (0.12, _skill("facts")),
     "howto": (0.21, _how_to),
-    "kind": (0.11, lambda rng: _knowledge(rng, _KIND_QUESTIONS, judge=False)),
-    "judge": (0.05, lambda rng: _knowledge(rng, _JUDGE_QUESTIONS, judge=True)),
+    "kind": (0.10, lambda rng: _knowledge(rng, _KIND_QUESTIONS, judge=False)),
+    "judge": (0.04, lambda rng: _knowledge(rng, _JUDGE_QUESTIONS, judge=True)),
     "echo": (0.08, _echo),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Literal
 
 from alt_lite.data.rows import EvalPrompt, Task, TrainingRow, content_id
@@ -27,32 +28,36 @@ def training_rows(split: Split, harmful: int, benign: int, skills: int, seed: in
     rng = random.Random(f"{split.seed}:{seed}")
     seen: set[str] = set()
     try:
-        examples = _requests(split, rng, "harmful", harmful, seen) + _benign(split, rng, benign, seen) + _skills(split, rng, skills, seen)
+        spanish = round(harmful * _SPANISH)
+        examples = _requests(split, rng, "harmful", harmful - spanish, spanish, seen)
+        examples += _benign(split, rng, benign, seen) + _skills(split, rng, skills, seen)
     except ValueError as error:
         raise UserError(f"data: {error}", "lower data.harmful, data.benign or data.skills") from error
     rng.shuffle(examples)
     return [example.row() for example in examples]
 
 
-def _requests(split: Split, rng: random.Random, group: str, count: int, seen: set[str]) -> list[Example]:
-    spanish = 0 if group == "lookalike" else round(count * _SPANISH)
+def _requests(split: Split, rng: random.Random, group: str, english: int, spanish: int, seen: set[str]) -> list[Example]:
     return [
-        *take(split.requests(rng, "train", group, wrapped=_WRAPPED), count - spanish, seen),
+        *take(split.requests(rng, "train", group, wrapped=_WRAPPED), english, seen),
         *take(split.requests(rng, "train", group, language="es"), spanish, seen),
     ]
 
 
 def _benign(split: Split, rng: random.Random, count: int, seen: set[str]) -> list[Example]:
-    alike = round(count * _LOOK_ALIKE)
-    return _requests(split, rng, "lookalike", alike, seen) + _requests(split, rng, "benign", count - alike, seen)
+    # Spanish knows no look-alikes; its share of all benign rows is that of the harmful ones, since a
+    # language in which most rows are harmful is learnt as harmful.
+    spanish, alike = round(count * _SPANISH), round(count * _LOOK_ALIKE)
+    return _requests(split, rng, "lookalike", alike, 0, seen) + _requests(split, rng, "benign", count - spanish - alike, spanish, seen)
 
 
 def _skills(split: Split, rng: random.Random, count: int, seen: set[str]) -> list[Example]:
-    kinds = [(skill, language) for skill, languages in SKILL_LANGUAGES.items() for language in languages]
+    """Draw the same number of every skill, shared among its languages."""
+    kinds = [(skill, language, len(languages)) for skill, languages in SKILL_LANGUAGES.items() for language in languages]
+    shares = [count / len(SKILL_LANGUAGES) / languages for _, _, languages in kinds]
     examples: list[Example] = []
-    for number, (skill, language) in enumerate(kinds):
-        share = count // len(kinds) + (number < count % len(kinds))
-        examples += take(split.skill(rng, "train", skill, language), share, seen)
+    for (skill, language, _), end in zip(kinds, accumulate(shares), strict=True):
+        examples += take(split.skill(rng, "train", skill, language), round(end) - len(examples), seen)
     return examples
 
 

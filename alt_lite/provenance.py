@@ -1,0 +1,50 @@
+"""Where a run's results come from: versions, device, model as loaded, decisions; for run.json."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+from alt_lite.config import Recipe
+from alt_lite.decide import Decisions, Device, chosen
+
+_PACKAGES = ("torch", "transformers", "trl", "datasets", "peft", "bitsandbytes", "accelerate", "unsloth", "alt-lite")
+
+
+def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
+    """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
+    from alt_lite.model.load import model_folder, weights_digest
+
+    folder = model_folder(recipe.model)
+    # A hub snapshot's folder is named by its commit.
+    commit = folder.name if folder.parent.name == "snapshots" else recipe.model.revision
+    return {
+        "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
+        "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
+        "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
+        "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Exact versions of what a run depends on, of those that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_commit() -> str | None:
+    """The commit of the clone this code runs from; None when it is installed or git is not there."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists() or which("git") is None:
+        return None
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

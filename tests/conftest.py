@@ -1,0 +1,47 @@
+"""Small real objects that many tests share: the embedded tokenizer, one finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alt_lite.config import load_recipe
+from alt_lite.model import backend
+
+backend.prepare_environment()
+
+# A whole run in seconds: few rows, a fraction of an epoch, few prompts per task.
+SMALL = (
+    "data.harmful=24", "data.benign=24", "data.skills=16", "train.epochs=1.5", "train.checkpoint_steps=2", "eval.limit=4",
+)
+
+
+@pytest.fixture(scope="session")
+def tokens():
+    from alt_lite.model.load import load_tokens
+
+    return load_tokens(load_recipe("tiny").model)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A finished small run of the embedded model; tests must not change it."""
+    from alt_lite.recipe import run
+
+    return run(load_recipe("tiny", SMALL), tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture
+def command(capsys):
+    """Call the command line in this process: status, standard output, standard error."""
+    from alt_lite.cli.app import main
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return call

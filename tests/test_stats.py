@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from alt_lite.evals import stats
+
+
+def test_wilson_matches_published_values():
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+    for events, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):
+        interval = stats.wilson(events, n)
+        assert interval.low == pytest.approx(low, abs=1e-4) and interval.high == pytest.approx(high, abs=1e-4)
+
+
+def test_newcombe_paired_matches_published_values():
+    # Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions
+    # based on paired data", table III, method 10: cells 36, 12, 2, 0.
+    b, a = [1] * 48 + [0] * 2, [1] * 36 + [0] * 12 + [1] * 2
+    interval = stats.newcombe_paired(a, b)
+    assert interval.low == pytest.approx(0.0569, abs=1e-4) and interval.high == pytest.approx(0.3404, abs=1e-4)
+    mirrored = stats.newcombe_paired(b, a)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
+
+
+def test_newcombe_paired_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    hits, trials = 0, 400
+    for _ in range(trials):
+        a = (rng.random(80) < 0.4).astype(int)
+        b = np.where(rng.random(80) < 0.6, a, (rng.random(80) < 0.7).astype(int))
+        truth = 0.6 * 0.4 + 0.4 * 0.7 - 0.4
+        interval = stats.newcombe_paired(list(map(int, a)), list(map(int, b)))
+        hits += interval.low <= truth <= interval.high
+    assert 0.92 <= hits / trials <= 0.99
+
+
+def test_mcnemar_is_the_binomial_on_discordant_pairs():
+    a, b = [1] * 10 + [0] * 2 + [1] * 50, [0] * 10 + [1] * 2 + [1] * 50
+    assert stats.mcnemar_exact(a, b) == pytest.approx(2 * sum(math.comb(12, k) for k in range(3)) / 2**12)
+    assert stats.mcnemar_exact([1, 0], [1, 0]) == 1.0
+
+
+def test_holm_is_monotone_and_bounded():
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_cluster_bootstrap_is_wider_where_clusters_agree_within():
+    values = [float(i // 10 % 2) for i in range(200)]
+    grouped = stats.cluster_bootstrap(values, [str(i // 10) for i in range(200)])
+    single = stats.cluster_bootstrap(values, [str(i) for i in range(200)])
+    assert grouped.high - grouped.low > 2 * (single.high - single.low)
+
+
+def test_degenerate_clusters_still_have_width():
+    interval = stats.cluster_bootstrap([0.0] * 40, [str(i % 20) for i in range(40)])
+    assert interval.low == 0.0 and interval.high == pytest.approx(stats.wilson(0, 20).high)
+    paired = stats.cluster_bootstrap_paired([1] * 40, [0] * 40, [str(i % 20) for i in range(40)])
+    assert paired.low == -1.0 and -1.0 < paired.high < -0.7
+
+
+def test_cluster_interval_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits, trials = 0, 200
+    for trial in range(trials):
+        rates = rng.beta(2, 2, 60)
+        values = [float(rng.random() < rate) for rate in rates for _ in range(4)]
+        interval = stats.cluster_bootstrap(values, [str(i // 4) for i in range(240)], seed=trial)
+        hits += interval.low <= 0.5 <= interval.high
+    assert 0.88 <= hits / trials <= 0.99
+
+
+def test_sign_flip_finds_a_real_difference_and_not_noise():
+    clusters = [str(i // 2) for i in range(80)]
+    assert stats.sign_flip([-1.0] * 80, clusters) < 0.001
+    assert stats.sign_flip([1.0, -1.0] * 40, clusters) == 1.0
+    assert stats.sign_flip([0.0] * 80, clusters) == 1.0
+    assert stats.sign_flip([1.0] * 4, ["a", "b", "c", "d"]) == pytest.approx(2 / 16)
+
+
+def test_sign_flip_rejects_no_more_often_than_it_says():
+    rng = np.random.default_rng(1)
+    rejected = sum(stats.sign_flip(list(rng.choice([-1.0, 0.0, 1.0], 60)), [str(i // 2) for i in range(60)], draws=500) < 0.05 for _ in range(200))
+    assert rejected <= 20
