@@ -70,7 +70,7 @@ class TrainSection(_Section):
     weight_decay: float = Field(1e-4, ge=0, description="(R1-Act: 1e-4)")
     max_grad_norm: float = Field(1.0, gt=0, description="clipping (our choice; R1-Act keeps the trainer's 1.0)")
     gradient_checkpointing: bool = Field(True, description="less memory for a third more time (R1-Act: on)")
-    seed: int = Field(1995, ge=0, description="adapter weights and order of rows (R1-Act: 1995)")
+    seed: int = Field(1995, ge=0, lt=2**32, description="adapter weights and order of rows (R1-Act: 1995)")
     layout: Literal["auto", "padding_free", "grouped", "padded", "packed"] = Field("auto", description="how a step's rows lie in memory")
     checkpoint_steps: int = Field(50, ge=1, description="optimiser steps between checkpoints")
 
@@ -170,6 +170,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         else:
             _accept(given, section, name_, value, "command line", problems)
     sections, origin = _build(given, problems)
+    if not problems:
+        problems += _contradictions(sections)
     if problems:
         raise UserError(f"{path.name}: " + "\n  ".join(problems), f"python -m alt_lite show {name} lists every key with its value")
     return Recipe(name=path.stem, title=title, origin=origin, overrides=tuple(overrides), **sections)
@@ -252,6 +254,16 @@ def _build(given: dict[str, dict[str, tuple[Any, Origin]]], problems: list[str])
         for key in cls.model_fields:
             origin[f"{name}.{key}"] = given[name][key][1] if key in given[name] else "default"
     return sections, origin
+
+
+def _contradictions(sections: dict[str, Any]) -> list[str]:
+    """Find values that are each allowed but mean nothing together."""
+    found = []
+    if sections["merge"].base == "dequantized" and not sections["model"].load_in_4bit:
+        found.append("merge.base: dequantized needs model.load_in_4bit=true; what is trained in 16 bit is merged into original")
+    if sections["train"].layout == "packed" and sections["model"].max_length is None:
+        found.append("train.layout: packed needs model.max_length, the length of a pack")
+    return found
 
 
 def coerce(value: Any, kind: Any) -> Any:

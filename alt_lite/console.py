@@ -20,7 +20,7 @@ _PIPE_WIDTH = 150
 
 def _console(stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=not stream.isatty())
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
 console = _console(stderr=True)
@@ -28,13 +28,20 @@ results = _console(stderr=False)
 
 
 def say(text: str) -> None:
-    """Print one plain line to standard error."""
-    console.print(text, markup=False)
+    """Print one plain line to standard error, however long it is."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def emit(text: str) -> None:
+    """Print one line of data (JSON) to standard output as it is: not wrapped, not styled."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 @contextmanager
-def progress(title: str, total: int, start: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Show a long step; the yielded function takes the number done and a note.
+def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Show a long step; the yielded function takes the number done and a note. What the first call
+    says is done was done before, and does not count for the time left.
 
     On a terminal a live bar with the time left; in pipes and notebooks a line at the start, then at
     most every 10 seconds, then at the end (live displays repeat themselves there).
@@ -45,17 +52,20 @@ def progress(title: str, total: int, start: int = 0) -> Iterator[Callable[[int, 
             TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(title, total=total, completed=start, note="")
+            task = bar.add_task(title, total=total, note="")
             yield lambda done, note="": bar.update(task, completed=done, note=note)
         return
     began = last = time.monotonic()
-    final = [start, ""]
-    say(f"{title}: {start}/{total}")
+    start: int | None = None
+    final = [0, ""]
 
     def update(done: int, note: str = "") -> None:
-        nonlocal last
+        nonlocal last, start
         final[:] = [done, note]
         now = time.monotonic()
+        if start is None:
+            start = done
+            say(f"{title}: {start}/{total}")
         if now - last >= 10 and done < total:
             last = now
             left = (now - began) / max(done - start, 1) * (total - done)

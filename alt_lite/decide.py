@@ -86,13 +86,14 @@ def _precision(recipe: Recipe) -> Decision:
     key, given = "eval.precision", recipe.eval.precision
     if given != "auto":
         return Decision(key, given, "as asked")
-    return Decision(key, "16bit", "the merged 16-bit model fits")
+    reason = "as it is merged" if recipe.embedded else "as it is merged; whether 16 bit fits is not checked in this version"
+    return Decision(key, "16bit", reason)
 
 
 def _eval_batch(recipe: Recipe, device: Device) -> Decision:
     key, given = "eval.batch_size", recipe.eval.batch_size
     if given:
         return Decision(key, given, "as asked")
-    if recipe.embedded:
+    if recipe.embedded or recipe.eval.suite in ("tiny", "tiny_dev"):
         return Decision(key, 200, "fastest measured for the embedded model on 2 cores")
     return Decision(key, 16 if device.kind == "cuda" else 4, "a cautious start")

@@ -10,7 +10,9 @@ from shutil import which
 from typing import Any
 
 from alt_lite.config import Recipe
+from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen
+from alt_lite.errors import UserError
 
 _PACKAGES = ("torch", "transformers", "trl", "datasets", "peft", "bitsandbytes", "accelerate", "unsloth", "alt-lite")
 
@@ -28,6 +30,21 @@ def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
         "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
         "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
     }
+
+
+def compare(manifest: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Hold this session against the one that trained: another base is refused, other versions are told.
+
+    Raises:
+        UserError: the base's weights are not those that the training began with.
+    """
+    before = manifest.get("model", {}).get("digest")
+    if before and before != facts["model"]["digest"]:
+        raise UserError("the base model's weights have changed since this run was trained", "--fresh, or another --run-dir")
+    for package, number in manifest.get("versions", {}).items():
+        here = facts["versions"].get(package)
+        if here != number:
+            say(f"  {package} {here or 'is missing'}, {number} when this run was trained: results may differ slightly")
 
 
 def package_versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, write_text
+from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, source_digest, write_text
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -33,6 +33,7 @@ def run(
         UserError: the recipe cannot run here, or the folder holds another run.
         OutOfTime: `max_minutes` are over; the same call goes on.
     """
+    began = time.monotonic()
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     folder = RunDir(Path(run_dir) if run_dir else default_folder(recipe))
     wanted = _wanted(stages)
@@ -45,15 +46,20 @@ def run(
         say(f"{folder.path} is finished; nothing to do (--fresh runs it anew)")
         _show_report(folder)
         return folder.path
-    deadline = time.monotonic() + max_minutes * 60 if max_minutes is not None else None
+    _require_earlier(plan, wanted, fresh)
+    deadline = began + max_minutes * 60 if max_minutes is not None else None
     here, decisions = prepare(recipe)
+    facts = provenance.facts(recipe, here, decisions)
+    if plan["train"] != "todo":
+        provenance.compare(folder.manifest, facts)
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else build_rows(recipe)
     check(recipe, here, decisions, folder.path, rows)
     with folder.locked():
         if fresh:
             folder.fresh()
         plan = folder.plan(recipe)
-        folder.begin(recipe, provenance.facts(recipe, here, decisions))
+        folder.begin(recipe, facts)
+        folder.set_stage(recipe, "check", "done", time.monotonic() - began)
         _run_stages(recipe, folder, plan, wanted, here, decisions, lambda: deadline is not None and time.monotonic() > deadline)
     _show_report(folder)
     return folder.path
@@ -97,6 +103,9 @@ def check(
     tokens = load_tokens(recipe.model)
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length)
     lengths = sorted(len(row.input_ids) for row in encoded)
+    suite_tasks(recipe, decisions)
+    if not recipe.embedded and recipe.data.source != "safechain":
+        say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
     labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}
     say(
         f"  data: {len(rows)} rows ({labels['harmful']} harmful, {labels['benign']} benign), "
@@ -148,10 +157,7 @@ def _run_stages(
 ) -> None:
     work = {"data": data_stage, "train": train_stage, "merge": merge_stage, "eval": eval_stage, "report": report_stage}
     redone = False
-    for stage in STAGES:
-        if stage == "check":
-            folder.set_stage(recipe, stage, "done")
-            continue
+    for stage in STAGES[1:]:
         # What builds on a stage that is done again is done again too.
         state = "redo" if redone and plan[stage] == "done" else plan[stage]
         if stage not in wanted:
@@ -162,12 +168,12 @@ def _run_stages(
         if state == "redo":
             redone = True
             say(f"{stage}: settings changed, done again")
+        folder.set_stage(recipe, stage, "begun")
+        if state == "redo":
             # Responses are found by what determines them, so those that still fit are kept; a report
             # of other settings must not stand beside them.
             for old in {stage, "report"} - {"eval"}:
                 folder.clear_stage(old)
-        _require_earlier(folder, stage)
-        folder.set_stage(recipe, stage, "begun")
         began = time.monotonic()
         try:
             if stop():
@@ -185,6 +191,7 @@ def _run_stages(
 def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
     """Write the training rows."""
     write_text(folder.path / "data" / "train.jsonl", dump_rows(build_rows(recipe)))
+    folder.note(source_digest=source_digest(recipe))
 
 
 def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
@@ -297,11 +304,16 @@ def _wanted(stages: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if not stages or stage in stages)
 
 
-def _require_earlier(folder: RunDir, stage: str) -> None:
-    states = folder.manifest["stages"]
-    for earlier in STAGES[: STAGES.index(stage)]:
-        if states.get(earlier, {}).get("state") != "done":
-            raise UserError(f"stage {stage} needs stage {earlier}, which is not done", f"--stages {earlier},{stage}, or no --stages")
+def _require_earlier(plan: dict[str, str], wanted: Sequence[str], fresh: bool) -> None:
+    """Refuse stages whose forerunners are neither done with these settings nor asked for."""
+    if fresh and "data" not in wanted:
+        raise UserError("--fresh discards the whole run, so its stages must begin with data", "leave out --fresh or --stages")
+    for stage in wanted:
+        for earlier in STAGES[1 : STAGES.index(stage)]:
+            if plan[earlier] != "done" and earlier not in wanted:
+                why = "was done with other settings" if plan[earlier] == "redo" else "is not done"
+                needed = [s for s in STAGES[1:] if s in wanted or (plan[s] != "done" and STAGES.index(s) < STAGES.index(stage))]
+                raise UserError(f"stage {stage} needs stage {earlier}, which {why}", f"--stages {','.join(needed)}, or no --stages")
 
 
 def _print_plan(recipe: Recipe, folder: RunDir, wanted: Sequence[str], fresh: bool) -> None:

@@ -28,8 +28,13 @@ _READS = {
 }
 # Keys that change how a result is reached, but not the result that the stage leaves.
 _NO_EFFECT = {"train.checkpoint_steps", "eval.base_from", "eval.batch_size", "model.gpu_gb"}
+# What must be there for a stage to count as done, whatever its state says.
+_PRODUCT = {
+    "data": "data/train.jsonl", "train": "adapter/adapter_model.safetensors", "merge": "merged/config.json",
+    "report": "report.json",
+}
 _MADE_BY = {
-    "data": ("data",), "train": ("checkpoints", "adapter", "train_log.jsonl"), "merge": ("merged", "merge.json"),
+    "data": ("data",), "train": ("checkpoints", "adapter", "train_log.jsonl"), "merge": ("merged",),
     "eval": ("eval",), "report": ("report.json", "report.md"),
 }
 
@@ -53,6 +58,10 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def append_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append rows; a process killed meanwhile leaves at most one cut line, which `read_rows` drops."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,15 +71,14 @@ def append_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read an append-only file of ours; a last line cut by a kill is removed from the file too."""
+    """Read an append-only file of ours, without a last line that is not whole: cut by a kill, or being
+    written just now. Who goes on writing rewrites the file first."""
     if not path.is_file():
         return []
     data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) != len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return [json.loads(line) for line in whole.decode("utf-8").splitlines() if line]
+    whole = data[: data.rfind(b"\n") + 1].decode("utf-8")
+    # Not splitlines(): it also cuts at characters that stand raw inside JSON strings.
+    return [json.loads(line) for line in whole.split("\n") if line]
 
 
 def _digest(value: Any) -> str:
@@ -152,7 +160,12 @@ class RunDir:
             kept = manifest.get("stages", {}).get(stage, {})
             state = kept.get("state", "todo")
             same = kept.get("fingerprint") == wanted[stage]
-            plan[stage] = "todo" if state == "todo" else state if same else "redo"
+            if stage == "data" and state == "done":
+                same = same and manifest.get("source_digest") in (None, source_digest(recipe))
+            missing = stage in _PRODUCT and not (self.path / _PRODUCT[stage]).exists()
+            if state != "todo" and not same:
+                state = "redo"
+            plan[stage] = "todo" if state == "done" and missing else state
         trained = manifest.get("stages", {}).get("train", {}).get("state", "todo") != "todo"
         if trained and "redo" in (plan["data"], plan["train"]):
             self._refuse(recipe, manifest)
@@ -165,6 +178,8 @@ class RunDir:
             f"{key}={before.get(key)} there, {now[key]} here"
             for key in now if key.partition(".")[0] in sections and before.get(key) != now[key] and key not in _NO_EFFECT
         ]
+        if not differing:
+            differing = [f"{now['data.source']} has changed since"]
         name = manifest["recipe"]["name"]
         whose = "" if name == recipe.name else f"of recipe {name!r}, "
         more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
@@ -180,7 +195,10 @@ class RunDir:
             "name": recipe.name, "title": recipe.title, "overrides": list(recipe.overrides),
             "values": recipe.values(), "origin": recipe.origin,
         }
-        manifest.update(facts)
+        # The facts are those of the session that trained; a later one, which may be on another
+        # machine, stands beside them.
+        trained = manifest["stages"].get("train", {}).get("state") == "done"
+        manifest.update({"last_session": facts} if trained else facts)
         write_json(self.path / MANIFEST, manifest)
 
     def note(self, **facts: Any) -> None:
@@ -205,7 +223,12 @@ class RunDir:
 
     def fresh(self) -> None:
         """Delete what the manifest lists, nothing else; the manifest goes last."""
-        for name in self.manifest.get("files", []):
+        manifest = self.manifest
+        if not manifest:
+            return
+        # First the states: killed from here on, no stage is taken for done.
+        write_json(self.path / MANIFEST, {**manifest, "stages": {}})
+        for name in manifest.get("files", []):
             if name != MANIFEST:
                 _remove(self.path / name)
         (self.path / MANIFEST).unlink(missing_ok=True)
@@ -221,6 +244,12 @@ def fingerprints(recipe: Recipe) -> dict[str, str]:
         chain = _digest([chain, mine]) if mine else chain or _digest(recipe.model.name)
         result[stage] = chain
     return result
+
+
+def source_digest(recipe: Recipe) -> str | None:
+    """Hash the file that the rows come from; None where the source is no file here."""
+    path = Path(recipe.data.source)
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else None
 
 
 def now() -> str:

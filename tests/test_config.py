@@ -41,7 +41,7 @@ def test_command_line_beats_recipe_beats_default_and_the_origin_is_told():
 
 
 def test_values_are_coerced_by_the_fields_type_not_by_yaml(tmp_path):
-    recipe = load_recipe("tiny", ["train.learning_rate=1e-5", "model.load_in_4bit=no", "lora.targets=q_proj,v_proj", "eval.limit=null"])
+    recipe = load_recipe("tiny", ["train.learning_rate=1e-5", "model.load_in_4bit=no", "merge.base=original", "lora.targets=q_proj,v_proj", "eval.limit=null"])
     assert recipe.train.learning_rate == 1e-5
     assert recipe.model.load_in_4bit is False
     assert recipe.lora.targets == ("q_proj", "v_proj")
@@ -102,3 +102,9 @@ def test_every_key_has_a_meaning():
     for section in SECTIONS.values():
         for name, field in section.model_fields.items():
             assert field.description, name
+
+
+@pytest.mark.parametrize("pairs", [["model.load_in_4bit=no"], ["train.layout=packed", "model.max_length=null"]])
+def test_values_that_mean_nothing_together_are_refused(pairs):
+    with pytest.raises(UserError, match="merge.base|max_length"):
+        load_recipe("tiny", pairs)

@@ -121,7 +121,7 @@ def test_stages_can_be_run_one_by_one(tmp_path, finished):
 
 def test_a_stage_without_its_forerunner_is_refused(tmp_path, command):
     status, _, err = command("run", "tiny", *SMALL, "--run-dir", tmp_path / "r", "--stages", "merge")
-    assert status == 2 and "needs stage" in err and "Fix:" in err
+    assert status == 2 and "needs stage data, which is not done" in err and "Fix: --stages data,train,merge" in err
 
 
 def test_out_of_time_keeps_what_is_done(tmp_path, finished):
@@ -133,11 +133,90 @@ def test_out_of_time_keeps_what_is_done(tmp_path, finished):
     assert (tmp_path / "r" / "adapter" / "adapter_model.safetensors").read_bytes() == (finished / "adapter" / "adapter_model.safetensors").read_bytes()
 
 
+def test_out_of_time_leaves_with_status_3(command, tmp_path):
+    status, _, err = command("run", "tiny", *SMALL, "--run-dir", tmp_path / "r", "--max-minutes", "0")
+    assert status == 3 and "the same command goes on" in err
+
+
+def test_fresh_discards_the_run_and_nothing_else(command, tmp_path, finished):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "notes.txt").write_text("mine")
+    status, _, err = command("run", "tiny", *SMALL, "--run-dir", copy, "--fresh", "--stages", "eval,report")
+    assert status == 2 and "must begin with data" in err and (copy / "adapter").exists()
+    status, _, err = command("run", "tiny", *SMALL, "train.seed=3", "--run-dir", copy, "--fresh", "--stages", "check,data")
+    assert status == 0 and (copy / "notes.txt").exists() and not (copy / "adapter").exists()
+
+
+def test_a_stage_is_not_built_on_one_of_other_settings(command, tmp_path, finished):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    status, _, err = command("run", "tiny", *SMALL, "merge.base=original", "--run-dir", copy, "--stages", "eval,report")
+    assert status == 2 and "needs stage merge, which was done with other settings" in err and "--stages merge,eval,report" in err
+
+
+def test_changed_base_weights_are_refused(command, tmp_path, finished):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    manifest = read_json(copy / "run.json")
+    manifest["model"]["digest"] = "another"
+    (copy / "run.json").write_text(json.dumps(manifest))
+    (copy / "report.json").unlink()
+    status, _, err = command("run", "tiny", *SMALL, "--run-dir", copy)
+    assert status == 2 and "weights have changed" in err
+
+
+def test_an_evaluation_does_not_overwrite_a_run_or_another_evaluation(command, tmp_path, finished):
+    before = contents(finished)
+    status, _, err = command("eval", finished / "merged", "eval.limit=2", "--out", finished)
+    assert status == 2 and "holds a training run" in err and contents(finished) == before
+    assert command("eval", finished / "merged", "eval.limit=2", "--out", tmp_path / "e")[0] == 0
+    status, _, err = command("eval", finished / "adapter", "eval.limit=2", "--out", tmp_path / "e")
+    assert status == 2 and "holds the evaluation of" in err
+
+
+def test_a_report_in_the_middle_of_a_changed_evaluation_is_still_readable(command, tmp_path, finished):
+    import shutil
+
+    from alt_lite.evals.runner import write_suite
+    from alt_lite.tiny.splits import Split
+    from alt_lite.tiny.tasks import tasks
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    write_suite(copy / "eval", tasks(Split(0), "heldout", 2))
+    assert command("report", copy)[0] == 0
+    assert max(e["n"] for e in read_json(copy / "report.json")["metrics"]) <= 2
+
+
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "alt_lite.recipe", "tiny", *SMALL, "train.epochs=3", *map(str, arguments)],
+        [sys.executable, "-m", "alt_lite.recipe", "tiny", *SMALL, *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
+
+
+def test_killed_in_evaluation_and_resumed_gives_the_same_responses(tmp_path, finished):
+    process = start("train.epochs=1.5", "--run-dir", tmp_path / "r", "eval.batch_size=2")
+    path = tmp_path / "r" / "eval" / "tuned" / "harm_wording" / "responses.jsonl"
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert path.exists() and not (tmp_path / "r" / "report.json").exists()
+    run(load_recipe("tiny", SMALL), tmp_path / "r")
+    for subject in ("base", "tuned"):
+        for task in TASKS:
+            name = Path("eval") / subject / task / "responses.jsonl"
+            whole, resumed = ({row["id"]: row for row in read_rows(folder / name)} for folder in (finished, tmp_path / "r"))
+            assert resumed == whole
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
@@ -155,7 +234,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
 def test_killed_in_training_and_resumed_gives_the_same_bytes(tmp_path):
     recipe = load_recipe("tiny", (*SMALL, "train.epochs=3"))
     whole = run(recipe, tmp_path / "whole", stages=["data", "train"])
-    process = start("--run-dir", tmp_path / "killed")
+    process = start("train.epochs=3", "--run-dir", tmp_path / "killed")
     wait_for_step(tmp_path / "killed", 4, process)
     process.kill()
     process.wait()
@@ -169,7 +248,7 @@ def test_killed_in_training_and_resumed_gives_the_same_bytes(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so_and_keeps_its_checkpoint(tmp_path, number, status):
-    process = start("--run-dir", tmp_path / "r")
+    process = start("train.epochs=3", "--run-dir", tmp_path / "r")
     wait_for_step(tmp_path / "r", 2, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -259,17 +338,22 @@ def test_no_disk_space_is_found_before_any_work(command, monkeypatch, tmp_path):
     assert status == 2 and "1 MB are free" in err and "Fix:" in err and not (tmp_path / "r").exists()
 
 
-def test_a_disk_that_fills_up_is_a_users_error(command, tmp_path):
+def test_a_disk_that_fills_up_is_a_users_error(finished):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    (tmp_path / "rows.jsonl").write_text('{"id": "1", "prompt": "p", "completion": "x"}\n')
-    out = tmp_path / "full"
-    out.symlink_to("/dev/full")
-    from alt_lite.rundir import append_jsonl
+    rows = finished / "eval" / "base" / "addition" / "responses.jsonl"
+    with open("/dev/full", "w") as full:
+        left = subprocess.run(
+            [sys.executable, "-m", "alt_lite", "structure", str(rows), "--json"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert left.returncode == 2 and "no space left" in left.stderr and left.stderr.strip().splitlines()[-1].startswith("Fix:")
 
-    with pytest.raises(OSError) as error:
-        append_jsonl(out, [{"a": 1}])
-    assert error.value.errno == 28
+
+@pytest.mark.parametrize("where", ["file/run", "x" * 300])
+def test_a_run_folder_that_cannot_be_is_a_users_error(command, tmp_path, where):
+    (tmp_path / "file").write_text("")
+    status, _, err = command("run", "tiny", *SMALL, "--run-dir", tmp_path / where)
+    assert status == 2 and err.strip().splitlines()[-1].startswith("Fix:") and "Traceback" not in err
 
 
 def test_dry_run_writes_nothing(command, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
-from alt_lite.rundir import RunDir, append_jsonl, default_folder, fingerprints, read_rows, write_text
+from alt_lite.rundir import RunDir, append_jsonl, default_folder, fingerprints, read_rows, source_digest, write_text
 
 
 def begun(path, overrides=(), states=(("data", "done"), ("train", "done"), ("merge", "done"), ("eval", "done"), ("report", "done"))):
@@ -17,17 +17,38 @@ def begun(path, overrides=(), states=(("data", "done"), ("train", "done"), ("mer
     folder.begin(recipe, {})
     for stage, state in (("check", "done"), *states):
         folder.set_stage(recipe, stage, state, 1.0)
+    for product in ("data/train.jsonl", "adapter/adapter_model.safetensors", "merged/config.json", "report.json"):
+        write_text(path / product, "")
     return folder
 
 
-def test_a_cut_last_line_is_dropped_and_the_file_goes_on(tmp_path):
+def test_a_last_line_that_is_not_whole_is_left_out_and_left_alone(tmp_path):
+    """A reader may look while a run is writing."""
     path = tmp_path / "rows.jsonl"
-    append_jsonl(path, [{"a": 1}, {"a": 2}])
+    append_jsonl(path, [{"a": 1}, {"a": "x\u2028y"}])
     with path.open("a") as file:
         file.write('{"a": 3')
-    assert read_rows(path) == [{"a": 1}, {"a": 2}]
-    append_jsonl(path, [{"a": 4}])
-    assert read_rows(path) == [{"a": 1}, {"a": 2}, {"a": 4}]
+    before = path.read_bytes()
+    assert read_rows(path) == [{"a": 1}, {"a": "x\u2028y"}] and path.read_bytes() == before
+
+
+def test_a_stage_whose_product_is_gone_is_not_done(tmp_path):
+    folder = begun(tmp_path / "run")
+    (tmp_path / "run" / "merged" / "config.json").unlink()
+    plan = folder.plan(load_recipe("tiny"))
+    assert plan["merge"] == "todo" and plan["train"] == "done"
+
+
+def test_an_edited_source_is_noticed(tmp_path):
+    source = tmp_path / "rows.jsonl"
+    source.write_text("1\n")
+    folder = begun(tmp_path / "run", [f"data.source={source}"])
+    recipe = load_recipe("tiny", [f"data.source={source}"])
+    folder.note(source_digest=source_digest(recipe))
+    assert folder.plan(recipe)["data"] == "done"
+    source.write_text("2\n")
+    with pytest.raises(UserError, match="has changed since"):
+        folder.plan(recipe)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -72,7 +93,7 @@ def test_before_training_everything_may_change(tmp_path):
 
 def test_fresh_deletes_only_what_the_manifest_lists(tmp_path):
     folder = begun(tmp_path / "run")
-    (tmp_path / "run" / "adapter").mkdir()
+
     (tmp_path / "run" / "notes.txt").write_text("mine")
     folder.fresh()
     left = sorted(p.name for p in (tmp_path / "run").iterdir())

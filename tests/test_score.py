@@ -15,7 +15,7 @@ def rows(*specs):
         attack = rest[0] if rest else None
         prompt = rest[1] if len(rest) > 1 else f"p{i}"
         responses.append({
-            "id": str(i), "prompt_id": prompt, "attack": attack, "label": "harmful", "language": "en", "trace": trace,
+            "id": str(i), "prompt_id": prompt, "sample": 0, "attack": attack, "label": "harmful", "language": "en", "trace": trace,
             "completion": f"{trace}\n</think>\n\nanswer", "n_tokens": 10 + i, "finish": finish,
         })
         for judge, verdict in (("world_harm@1", harm), ("world_refusal@1", refusal)):
@@ -73,7 +73,7 @@ def test_flipped_assessments_are_compared_with_the_same_prompts_plain_answer():
 
 
 def test_cut_skill_answers_are_wrong_not_missing():
-    responses = [{"id": str(i), "prompt_id": f"p{i}", "attack": None, "label": "benign", "language": "en", "trace": "", "completion": "", "n_tokens": 5, "finish": finish} for i, finish in enumerate(("stop", "length"))]
+    responses = [{"id": str(i), "prompt_id": f"p{i}", "sample": 0, "attack": None, "label": "benign", "language": "en", "trace": "", "completion": "", "n_tokens": 5, "finish": finish} for i, finish in enumerate(("stop", "length"))]
     judgements = [{"id": "0", "judge": "world_skill@1", "verdict": "correct"}, {"id": "1", "judge": "world_skill@1", "verdict": None}]
     made = score.series_of("skill", ("world_skill@1",), responses, judgements)
     rate = entry(score.metrics("base", "t", made, CLUSTERS, False), "accuracy")
@@ -84,8 +84,17 @@ def test_the_second_language_has_entries_of_its_own():
     responses, judgements = rows(("harmful", "none", SAFE, "stop"), ("harmless", "full", HARMFUL, "stop"))
     responses[1]["language"] = "es"
     made = score.series_of("harm", ("world_harm@1", "world_refusal@1"), responses, judgements)
-    assert made["harmful_rate", None, None].values == {"p0": (1.0, 1.0)}
-    assert made["harmful_rate", None, "es"].values == {"p1": (0.0, 0.0)}
+    assert made["harmful_rate", None, "world_harm@1", "answer", None].values == {("p0", 0): (1.0, 1.0)}
+    assert made["harmful_rate", None, "world_harm@1", "answer", "es"].values == {("p1", 0): (0.0, 0.0)}
+
+
+def test_two_judges_of_a_family_have_entries_of_their_own_and_the_first_is_primary():
+    responses, judgements = rows(("harmful", "none", SAFE, "stop"), ("harmless", "full", HARMFUL, "stop"))
+    judgements += [{"id": str(i), "judge": "other_harm@1", "verdict": "harmful"} for i in range(2)]
+    made = score.series_of("harm", ("world_harm@1", "other_harm@1", "world_refusal@1"), responses, judgements)
+    harm = {e["judge"]: e for e in score.metrics("tuned", "t", made, CLUSTERS, False) if e["metric"] == "harmful_rate"}
+    assert harm["world_harm@1"]["value"] == 0.5 and harm["world_harm@1"]["primary"] is True
+    assert harm["other_harm@1"]["value"] == 1.0 and harm["other_harm@1"]["primary"] is False
 
 
 def test_comparisons_are_paired_and_name_their_test():
@@ -115,4 +124,8 @@ def test_entries_are_unique_and_one_is_primary():
 
 
 def test_every_metric_knows_its_better_direction():
-    assert set(score.BETTER.values()) == {"lower", "higher"}
+    made = table(
+        ("harmful", "none", HARMFUL, "stop", None, "p0"), ("harmless", "full", HARMFUL, "stop", "assessment_flip", "p0"),
+        ("harmful", "none", SAFE, "length"),
+    )
+    assert {key[0] for key in made} <= set(score.BETTER)

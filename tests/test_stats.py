@@ -79,6 +79,27 @@ def test_sign_flip_finds_a_real_difference_and_not_noise():
     assert stats.sign_flip([1.0, -1.0] * 40, clusters) == 1.0
     assert stats.sign_flip([0.0] * 80, clusters) == 1.0
     assert stats.sign_flip([1.0] * 4, ["a", "b", "c", "d"]) == pytest.approx(2 / 16)
+    # Exact for many clusters too: no floor from a number of draws.
+    assert stats.sign_flip([-1.0] * 80, [str(i) for i in range(80)]) == pytest.approx(2 / 2**80)
+    deltas = [1.0, 2.0, 3.0, -1.0]
+    outcomes = [abs(a * 1 + b * 2 + c * 3 + d * 1) for a in (1, -1) for b in (1, -1) for c in (1, -1) for d in (1, -1)]
+    assert stats.sign_flip(deltas, list("abcd")) == pytest.approx(sum(o >= 5 for o in outcomes) / 16)
+
+
+def test_sign_flip_by_draws_agrees_with_the_exact_one():
+    rng = np.random.default_rng(2)
+    deltas = rng.normal(0.4, 1, 10)
+    signs = np.array([[1 if i >> j & 1 else -1 for j in range(10)] for i in range(1024)])
+    exact = float((np.abs(signs @ deltas) >= abs(deltas.sum()) - 1e-9).mean())
+    assert 0.01 < exact < 0.9
+    assert stats.sign_flip(list(deltas), [str(i) for i in range(10)]) == pytest.approx(exact, abs=0.015)
+
+
+def test_few_clusters_with_events_do_not_make_a_narrow_interval():
+    one = stats.cluster_bootstrap([1.0] + [0.0] * 59, [str(i) for i in range(60)])
+    assert one.method == "wilson_on_clusters" and one.high == pytest.approx(stats.wilson(1, 60).high)
+    half = stats.cluster_bootstrap([1.0, 0.0] * 20, [str(i // 2) for i in range(40)])
+    assert half.high - half.low > 0
 
 
 def test_sign_flip_rejects_no_more_often_than_it_says():

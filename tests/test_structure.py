@@ -29,7 +29,9 @@ def test_assessment_after_the_decision_is_not_the_structure():
     ("It is not safe.", "harmful"), ("This seems harmless.", "benign"), ("This might be harmful.", "unsure"),
     ("I wonder whether this is harmful.", "unsure"), ("Is this harmful?", None), ("Esta petición es dañina.", "harmful"),
     ("así que esta petición es segura.", "benign"), ("Esta petición no es dañina.", "benign"), ("这个请求是有害的。", "harmful"),
-    ("这个请求没有有害内容。", "benign"), ("The harmful effects of tobacco are known.", None), ("Weapons can hurt people.", None),
+    ("这个请求没有有害内容。", "benign"), ("This is harmful because it could hurt people.", "harmful"), ("This is not only illegal but also dangerous.", "harmful"),
+    ("This is far from safe.", "harmful"), ("This is neither dangerous nor illegal.", "benign"), ("It doesn't seem harmful.", "benign"),
+    ("It is for a safe recipe.", None), ("The harmful effects of tobacco are known.", None), ("Weapons can hurt people.", None),
 ])
 def test_verdict_of_a_sentence(sentence, verdict):
     assert structure.assess(sentence) == verdict

@@ -113,6 +113,11 @@ def test_gradients_are_the_same_before_and_after_an_evaluation():
     assert first and all(torch.equal(a, b) for a, b in zip(first, gradients(), strict=True))
 
 
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tokens):
+    with pytest.raises(UserError, match="not finite"):
+        trained(tmp_path, tokens, ["train.learning_rate=0.99", "train.epochs=20", "train.warmup_steps=0", "train.schedule=constant", "train.max_grad_norm=1e9", "lora.alpha=100000"])
+
+
 def test_the_base_is_really_four_bit_and_only_the_adapter_trains():
     from bitsandbytes.nn import Linear4bit
 

@@ -15,6 +15,9 @@ from alt_lite.cli import data_verbs, eval_verbs, run_verbs, tiny_verbs
 from alt_lite.console import say
 from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OutOfTime, UserError
 
+_FULL = ("no space left on the disk", "free some space; the same command goes on from here")
+_PATH_ERRORS = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+
 app = typer.Typer(
     name="alt-lite", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Fine-tune small reasoning models to be safer, and measure what changed.",
@@ -27,7 +30,7 @@ app.add_typer(tiny_verbs.app, name="tiny")
 def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") -> NoReturn:
     """Run one verb and leave with its exit status (DESIGN section 3)."""
     signal.signal(signal.SIGTERM, _terminated)
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     command = typer.main.get_command(app)
     try:
         status: Any = command.main(args=arguments, prog_name=prog, standalone_mode=False)
@@ -45,13 +48,16 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         sys.exit(0)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _leave(f"no space left on the disk: {error.filename or error}", "free some space; the same command goes on from here", EXIT_USER_ERROR)
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            _leave(f"not allowed to write {error.filename or error}", "choose another --run-dir", EXIT_USER_ERROR)
+            _leave(*_FULL, EXIT_USER_ERROR)
+        if error.errno in _PATH_ERRORS:
+            _leave(f"{error.strerror}: {error.filename}", "check that path and its permissions, or choose another", EXIT_USER_ERROR)
         raise
     except Exception as error:
         if _is_usage_error(error):
-            _leave(error.format_message(), f"{prog} {_verb(arguments)}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
+            verb = "" if prog.endswith(".recipe") else _verb(arguments)
+            _leave(error.format_message(), f"{prog} {verb}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
+        if "No space left on device" in str(error):  # torch and safetensors wrap the OSError
+            _leave(*_FULL, EXIT_USER_ERROR)
         raise
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from alt_lite import config
 from alt_lite.cli.run_verbs import Name, Overrides
-from alt_lite.console import results
+from alt_lite.console import emit, results
 from alt_lite.data.rows import read_jsonl, read_training_rows, summarise
 from alt_lite.errors import UserError
 from alt_lite.method.structure import describe, split_completion
@@ -50,7 +50,7 @@ def mask(
     for encoded in encode_rows(tokens, picked, recipe.data.target, recipe.model.max_length):
         if as_json:
             line = {"id": encoded.id, "input_ids": encoded.input_ids, "labels": encoded.labels}
-            results.print(json.dumps(line), markup=False, soft_wrap=True)
+            emit(json.dumps(line))
         else:
             results.print(coloured_row(tokens, encoded))
 
@@ -64,7 +64,7 @@ def structure(
     found = [{"id": row["id"], **describe(row["trace"])} for row in with_parts(file, lines)]
     if as_json:
         for line in found:
-            results.print(json.dumps(line, ensure_ascii=False), markup=False, soft_wrap=True)
+            emit(json.dumps(line, ensure_ascii=False))
         return
     table = Table("id", "verdict", "order", "assessment at", box=None)
     for line in found:

@@ -10,9 +10,9 @@ import typer
 
 from alt_lite.cli.data_verbs import with_parts
 from alt_lite.cli.run_verbs import Overrides
-from alt_lite.console import results, say
+from alt_lite.console import emit, results, say
 from alt_lite.data.rows import read_jsonl
-from alt_lite.rundir import read_json, write_text
+from alt_lite.rundir import RunDir, read_json, write_text
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def judge(
         write_text(out, text)
         say(f"wrote {len(judged)} judgements to {out}")
     else:
-        results.print(text, markup=False, end="", soft_wrap=True)
+        emit(text.rstrip("\n"))
 
 
 def compare(
@@ -66,7 +66,7 @@ def compare(
 
     titles, entries = evaluation.compare(a, b)
     if as_json:
-        results.print(json.dumps(entries), markup=False, soft_wrap=True)
+        emit(json.dumps(entries))
     else:
         results.print(tables.comparison(titles, entries, a, b))
 
@@ -78,6 +78,7 @@ def report(run: Annotated[Path, typer.Argument(help="a run's folder")]) -> None:
     from alt_lite.report import markdown, summary, tables
 
     recipe = recipe_of(run)
-    data = summary.build(run)
-    write_report(run, data, markdown.render)
+    with RunDir(run).locked():
+        data = summary.build(run)
+        write_report(run, data, markdown.render)
     results.print(tables.report(data, run, recipe.report.examples))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alt_lite import config
-from alt_lite.console import results, say
+from alt_lite.console import emit, results, say
 from alt_lite.errors import UserError
 
 Name = Annotated[str, typer.Argument(help="a shipped recipe, or the path of one")]
@@ -19,7 +19,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value â
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (run, ls, show, check, doctor, chat):
+    for verb in (run, ls, show, check, doctor, merge, chat):
         app.command()(verb)
 
 
@@ -57,7 +57,7 @@ def show(
     """Show a recipe's resolved values, each with where it came from."""
     recipe = config.load_recipe(name, overrides or [])
     if yaml:
-        results.print(config.to_yaml(recipe), markup=False, end="")
+        emit(config.to_yaml(recipe).rstrip())
         return
     table = Table("key", "value", "from", "meaning", box=None)
     for key, value in recipe.values().items():
@@ -94,6 +94,15 @@ def doctor() -> None:
     results.print(f"{'4 bit':14} forward and backward work; NF4 against full weights: {difference:.1%} of the output", markup=False)
 
 
+def merge(run: Annotated[Path, typer.Argument(help="a run's folder")]) -> None:
+    """Merge a run's adapter, if that is not done yet, and prove the merged folder."""
+    from alt_lite import recipe
+    from alt_lite.evaluation import recipe_of
+
+    folder = recipe.run(recipe_of(run), run, ["merge"])
+    results.print(f"{folder / 'merged'}", markup=False, soft_wrap=True)
+
+
 def chat(
     run: Annotated[Path, typer.Argument(help="a run's folder")],
     prompt: Annotated[str | None, typer.Option(help="one prompt; without it, prompts are asked for")] = None,
@@ -107,7 +116,10 @@ def chat(
         if not prompt.strip():
             raise UserError("--prompt is empty", "give a prompt")
         rows = talk.ask(prompt)
-        results.print_json(json.dumps(rows, ensure_ascii=False)) if json_ else results.print(talk.table(prompt, rows))
+        if json_:
+            emit(json.dumps(rows, ensure_ascii=False))
+        else:
+            results.print(talk.table(prompt, rows))
         return
     if talk.recipe.embedded:
         from alt_lite.tiny.lexicon import THINGS

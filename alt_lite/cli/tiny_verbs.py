@@ -32,5 +32,5 @@ def build(
     default = BuildSettings()
     settings = BuildSettings(seed=seed, steps=steps or default.steps)
     with progress("tiny build", settings.steps) as bar:
-        pretrain(out, settings, lambda step, loss: bar(step, f"loss {loss:.3f}"))
+        pretrain(out, settings, lambda step, loss: bar(step, f"loss {loss:.3f}" if loss else ""))
     say(f"wrote {out}; try it with: python -m alt_lite eval {out}")

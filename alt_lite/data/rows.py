@@ -95,7 +95,12 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
         raise UserError(f"no such file: {path}", "give the path of a JSONL file")
     rows: list[tuple[int, dict[str, Any]]] = []
     bad: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+    # Not splitlines(): it also cuts at characters that may stand raw inside JSON strings.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -6,7 +6,6 @@ another run's base responses can be taken over where they are the same.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from alt_lite.errors import OutOfTime
 from alt_lite.evals.judges import STRUCTURE, Judge, judge_structure
 from alt_lite.generate.local import generate
 from alt_lite.method.structure import split_completion
-from alt_lite.rundir import append_jsonl, read_rows, write_json, write_text
+from alt_lite.rundir import append_jsonl, read_rows, write_json, write_jsonl
 from alt_lite.tokens.encode import encode_prompt
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -88,7 +87,7 @@ def respond(
                 have.add(row["id"])
                 reused += 1
         # Rows of other settings leave the file; what remains is written whole.
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+        write_jsonl(path, kept)
         done += len(have)
         report(done, task.name)
         missing = [(id_, prompt) for id_, prompt in wanted.items() if id_ not in have]
@@ -123,8 +122,7 @@ def judge(tasks: Sequence[Task], folder: Path, judges: Mapping[str, Judge]) -> N
         path = folder / task.name / JUDGEMENTS
         rows = read_rows(folder / task.name / RESPONSES)
         table = {STRUCTURE: judge_structure, **{name: judges[name] for name in task.judges}}
-        judged = [judge_row(row, name, table[name]) for row in rows for name in table]
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in judged))
+        write_jsonl(path, [judge_row(row, name, table[name]) for row in rows for name in table])
 
 
 def judge_row(row: Mapping[str, Any], name: str, judge_: Judge) -> dict[str, Any]:

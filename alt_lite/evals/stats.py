@@ -13,6 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 RESAMPLES = 4000
+_FEW = 5  # clusters
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,15 @@ def mcnemar_exact(a: Sequence[int], b: Sequence[int]) -> float:
 def cluster_bootstrap(values: Sequence[float], clusters: Sequence[str], seed: int = 0, level: float = 0.95) -> Interval:
     """Percentile interval of a mean, whole clusters drawn with replacement (Field and Welsh 2007).
 
-    Where all clusters agree the bootstrap has no width: Wilson on the number of clusters then.
+    For rates with events, or non-events, in fewer than _FEW clusters the bootstrap is too narrow, or
+    has no width at all: Wilson with the number of clusters as n then.
     """
     sums, sizes = _by_cluster(values, clusters)
     means = sums / sizes
-    if np.ptp(means) == 0:
-        if set(np.unique(means)) <= {0.0, 1.0}:
-            limits = wilson(float(means[0]) * len(means), len(means), level)
-            return Interval(limits.low, limits.high, "wilson_on_clusters")
-        return Interval(float(means[0]), float(means[0]), "degenerate")
-    draws = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
-    resampled = sums[draws].sum(1) / sizes[draws].sum(1)
-    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(low), float(high), "cluster_bootstrap")
+    if set(values) <= {0, 1} and (min((sums > 0).sum(), (sums < sizes).sum()) < _FEW or np.ptp(means) == 0):
+        limits = wilson(float(np.sum(sums) / np.sum(sizes)) * len(sums), len(sums), level)
+        return Interval(limits.low, limits.high, "wilson_on_clusters")
+    return _bootstrap(sums, sizes, seed, level)
 
 
 def cluster_bootstrap_paired(
@@ -87,34 +84,47 @@ def cluster_bootstrap_paired(
 ) -> Interval:
     """Percentile interval of mean(b) - mean(a), whole clusters of pairs drawn with replacement.
 
-    Where all pairs differ alike, the widest that the number of clusters allows (Newcombe on one pair
-    per cluster).
+    For rates that change, or do not change, in fewer than _FEW clusters: Newcombe on one pair per
+    cluster then.
     """
     deltas = [y - x for x, y in zip(a, b, strict=True)]
-    if len(set(deltas)) == 1 and set(a) | set(b) <= {0, 1}:
+    sums, sizes = _by_cluster(deltas, clusters)
+    mean = sums / sizes
+    moved = np.bincount(np.round(mean * 10).astype(int) + 10, minlength=21)
+    if set(a) | set(b) <= {0, 1} and len(sums) - moved.max() < _FEW:
         first = {name: (int(x), int(y)) for name, x, y in zip(clusters, a, b, strict=True)}
         limits = newcombe_paired([x for x, _ in first.values()], [y for _, y in first.values()], level)
-        return Interval(limits.low, limits.high, "newcombe_on_clusters")
-    sums, sizes = _by_cluster(deltas, clusters)
-    draws = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
-    resampled = sums[draws].sum(1) / sizes[draws].sum(1)
-    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(low), float(high), "cluster_bootstrap")
+        # One pair per cluster may miss what all pairs say.
+        delta = sum(deltas) / len(deltas)
+        return Interval(min(limits.low, delta), max(limits.high, delta), "newcombe_on_clusters")
+    return _bootstrap(sums, sizes, seed, level)
 
 
-def sign_flip(deltas: Sequence[float], clusters: Sequence[str], seed: int = 0, draws: int = 10_000) -> float:
+def sign_flip(deltas: Sequence[float], clusters: Sequence[str], seed: int = 0, draws: int = 20_000) -> float:
     """Two-sided permutation test that the mean paired difference is zero: the sign of each cluster's
-    sum is flipped at random; exact where there are at most 12 clusters that differ."""
+    sum is flipped. Exact, by the distribution of the signed total, where sums are multiples of 0.1
+    that do not grow too large; else by random draws."""
     sums, _ = _by_cluster(deltas, clusters)
-    sums = sums[sums != 0]
+    sums = np.abs(sums[np.abs(sums) > 1e-9])
     if len(sums) == 0:
         return 1.0
-    observed = abs(sums.sum()) - 1e-9
-    if len(sums) <= 12:
-        signs = np.array([[1 if i >> j & 1 else -1 for j in range(len(sums))] for i in range(2 ** len(sums))])
-        return float((np.abs(signs @ sums) >= observed).mean())
+    signed, _ = _by_cluster(deltas, clusters)
+    observed = abs(signed.sum())
+    tenths = np.round(sums * 10).astype(int)
+    if np.allclose(tenths, sums * 10, atol=1e-6) and tenths.sum() <= 1_000_000:
+        common = int(np.gcd.reduce(tenths))
+        steps = tenths // common
+        # chances[i]: that the clusters whose sign is plus sum to i
+        chances = np.ones(1)
+        for step in steps:
+            grown = np.zeros(len(chances) + step)
+            grown[: len(chances)] += chances / 2
+            grown[step:] += chances / 2
+            chances = grown
+        totals = np.abs(2 * np.arange(len(chances)) - steps.sum()) * common / 10
+        return float(min(1.0, chances[totals >= observed - 1e-6].sum()))
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), (draws, len(sums)))
-    return float(((np.abs(signs @ sums) >= observed).sum() + 1) / (draws + 1))
+    return float(((np.abs(signs @ sums) >= observed - 1e-9).sum() + 1) / (draws + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -131,6 +141,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _table(a: Sequence[int], b: Sequence[int]) -> tuple[int, int, int, int]:
     pairs = list(zip(a, b, strict=True))
     return pairs.count((1, 1)), pairs.count((1, 0)), pairs.count((0, 1)), pairs.count((0, 0))
+
+
+def _bootstrap(sums: np.ndarray, sizes: np.ndarray, seed: int, level: float) -> Interval:
+    draws = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
+    resampled = sums[draws].sum(1) / sizes[draws].sum(1)
+    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(low), float(high), "cluster_bootstrap")
 
 
 def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from pathlib import Path
@@ -14,12 +15,17 @@ from alt_lite.errors import UserError
 
 
 def prepare_environment() -> None:
-    """Set what must stand before any heavy import: no phone-home, no tokenizer threads after a fork."""
+    """Set what must stand before any heavy import: no phone-home, no tokenizer threads after a fork,
+    one GPU (two would double the rows of a step), and no warnings about what is chosen and tested:
+    padding-free rows under SDPA, and bitsandbytes' optional kernels for CPUs."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    for name in ("trl", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def device() -> Device:

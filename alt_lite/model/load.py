@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def model_folder(model: ModelSection) -> Path:
-    """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot.
+def model_folder(model: ModelSection, weights: bool = True) -> Path:
+    """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot, of
+    which `weights=False` fetches the small files only.
 
     Raises:
         UserError: the weights are missing or cannot be had.
@@ -27,7 +28,7 @@ def model_folder(model: ModelSection) -> Path:
     if model.name == EMBEDDED:
         folder = Path(__file__).resolve().parents[1] / "tiny" / "weights"
         if not (folder / "model.safetensors").is_file():
-            raise UserError("the embedded weights are missing", "python -m alt_lite tiny build")
+            raise UserError(f"the embedded weights are missing from {folder}", "install alt_lite again; or python -m alt_lite tiny build, and copy them there")
         return folder
     if Path(model.name).is_dir():
         return Path(model.name)
@@ -35,14 +36,15 @@ def model_folder(model: ModelSection) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model.name, revision=model.revision))
+        patterns = None if weights else ["*.json", "*.jinja", "*.model"]
+        return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"cannot get {model.name} from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
 
 
 def load_tokens(model: ModelSection) -> Tokens:
-    return tokenizers_io.load(model_folder(model), FAMILIES[model.family])
+    return tokenizers_io.load(model_folder(model, weights=False), FAMILIES[model.family])
 
 
 def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
@@ -127,9 +129,17 @@ def training_dtype(device: Device) -> Any:
 
 
 def weights_digest(folder: Path) -> str:
-    """Hash a folder's weights and tokenizer, so that responses are reused for the same model only."""
+    """Hash a folder's weights, configuration and tokenizer, so that responses are reused for the same
+    model only.
+
+    Raises:
+        UserError: there are no weights.
+    """
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted([*folder.glob("*.safetensors"), folder / "tokenizer.json"]):
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    if not weights:
+        raise UserError(f"{folder} holds no weights (*.safetensors)", "name a complete model folder")
+    for path in sorted([*weights, *(folder / name for name in ("config.json", "adapter_config.json", "tokenizer.json"))]):
         if path.is_file():
             digest.update(path.name.encode())
             with path.open("rb") as file:

@@ -7,6 +7,7 @@ possible, and a resumed run meets the same rows again.
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import time
@@ -20,7 +21,7 @@ from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.model import load
 from alt_lite.model.backend import peak_memory
-from alt_lite.rundir import append_jsonl, read_rows, write_text
+from alt_lite.rundir import append_jsonl, read_rows, write_jsonl, write_text
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -46,7 +47,7 @@ class Places:
 def row_order(n: int, epochs: float, batch_size: int, seed: int) -> list[list[int]]:
     """Lay out all optimiser steps: lists of `batch_size` row numbers (the last may be shorter), from
     epochs that are each shuffled anew and follow one another without a gap."""
-    total = round(n * epochs)
+    total = max(round(n * epochs), 1)
     order: list[int] = []
     epoch = 0
     while len(order) < total:
@@ -108,6 +109,7 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "max_length": recipe.model.max_length if layout == "packed" else None,
         "loss_type": "chunked_nll",
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": train.checkpoint_steps,
         "save_total_limit": 2,
@@ -148,8 +150,7 @@ def train(
     checkpoint = _last_checkpoint(places.checkpoints)
     done = int(checkpoint.name.partition("-")[2]) if checkpoint else 0
     kept = [row for row in read_rows(places.log) if row["step"] <= done]
-    write_text(places.log, "")
-    append_jsonl(places.log, kept)
+    write_jsonl(places.log, kept)
 
     model = new_adapter(recipe, device)
     sequence = list(range(len(rows))) if layout == "packed" else [i for step in order for i in step]
@@ -159,7 +160,7 @@ def train(
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return SequentialSampler(train_dataset or self.train_dataset)
 
-    logger = _logger(places, rows, steps, kept, report, stop)
+    logger = _logger(places, rows, steps, kept, report, stop, packed=layout == "packed")
     trainer = Trainer(
         model=model, args=SFTConfig(**settings), train_dataset=dataset, processing_class=tokens.fast, callbacks=[logger]
     )
@@ -224,7 +225,7 @@ def new_adapter(recipe: Recipe, device: Device) -> Any:
 
 def _logger(
     places: Places, rows: Sequence[Encoded], steps: Sequence[Sequence[int]], kept: list[dict[str, Any]],
-    report: Callable[[int, str], None], stop: Callable[[], bool],
+    report: Callable[[int, str], None], stop: Callable[[], bool], packed: bool,
 ) -> Any:
     """Make the callback that writes train_log.jsonl, marks whole checkpoints and asks `stop`."""
     import psutil
@@ -244,14 +245,17 @@ def _logger(
             if not logs or "loss" not in logs:
                 return
             loss = float(logs["loss"])
-            if loss != loss:
+            if not math.isfinite(loss):
                 raise UserError(
-                    f"the loss is not a number at step {state.global_step}; the last checkpoint is kept",
+                    f"the loss is not finite at step {state.global_step}; the last checkpoint is kept",
                     "lower train.learning_rate, or train where bf16 is there",
                 )
-            here = steps[state.global_step - 1] if state.global_step <= len(steps) else []
-            count = sum(len(rows[i].input_ids) for i in here)
-            self.tokens += count
+            before = self.tokens
+            if packed:  # the trainer lays out the steps
+                self.tokens = int(logs["num_tokens"])
+            else:
+                self.tokens += sum(len(rows[i].input_ids) for i in steps[state.global_step - 1])
+            count = self.tokens - before
             seconds = time.monotonic() - self.began
             append_jsonl(places.log, [{
                 "step": state.global_step, "loss": round(loss, 5), "learning_rate": logs.get("learning_rate"),

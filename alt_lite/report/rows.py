@@ -61,9 +61,10 @@ def single_rows(report: dict[str, Any], model: str) -> Iterator[tuple[str, str, 
 
 def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
     """Yield one row per comparison, for `compare A B`."""
+    metrics = {_key(entry): entry for entry in report["metrics"]}
     for entry in entries:
         if entry["attack"] is None or entry["metric"] == "assessment_flip_effect":
-            yield _row(report, entry, {}, f"{_title(report, entry)}: {entry['metric']}", entry["metric"])
+            yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}", entry["metric"])
 
 
 def cut_share(report: dict[str, Any]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 from alt_lite.errors import UserError
 from alt_lite.evals import score
 from alt_lite.evals.runner import JUDGEMENTS, RESPONSES, SUITE
-from alt_lite.rundir import MANIFEST, now, read_json, read_rows
+from alt_lite.rundir import MANIFEST, RunDir, now, read_json, read_rows
 
 SCHEMA = 1
 
@@ -24,8 +24,7 @@ def build(run: Path) -> dict[str, Any]:
     suite = read_json(run / "eval" / SUITE) if (run / "eval" / SUITE).is_file() else {}
     subjects = [name for name in ("base", "tuned", "model") if (run / "eval" / name).is_dir()]
     tables = {name: subject_tables(run / "eval" / name, suite) for name in subjects}
-    metrics = [entry for name in subjects for task, facts in suite.items() if task in tables[name]
-               for entry in score.metrics(name, task, tables[name][task], facts["prompts"], facts["clustered"])]
+    metrics = [entry for name in subjects for entry in subject_metrics(name, tables[name], suite)]
     compared = compare_tables("base", "tuned", tables["base"], tables["tuned"], suite) if {"base", "tuned"} <= set(subjects) else []
     training, merge = manifest.get("training"), manifest.get("merge")
     return {
@@ -53,18 +52,25 @@ def build(run: Path) -> dict[str, Any]:
 def manifest_of(run: Path) -> dict[str, Any]:
     if not (run / MANIFEST).is_file():
         raise UserError(f"{run} is not a run's folder: it has no {MANIFEST}", "name a folder below runs/")
-    return read_json(run / MANIFEST)
+    return RunDir(run).manifest
 
 
 def subject_tables(folder: Path, suite: dict[str, Any]) -> dict[str, score.SeriesTable]:
     """Score one subject: task → series, for the tasks that have responses."""
     tables = {}
     for task, facts in suite.items():
-        responses = read_rows(folder / task / RESPONSES)
+        # An interrupted evaluation may hold responses of an earlier suite.
+        responses = [row for row in read_rows(folder / task / RESPONSES) if row["prompt_id"] in facts["prompts"]]
         if responses:
             judgements = read_rows(folder / task / JUDGEMENTS)
             tables[task] = score.series_of(facts["kind"], facts["judges"], responses, judgements)
     return tables
+
+
+def subject_metrics(name: str, tables: dict[str, score.SeriesTable], suite: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the `metrics` entries of one subject."""
+    return [entry for task, facts in suite.items() if task in tables
+            for entry in score.metrics(name, task, tables[task], facts["prompts"], facts["clustered"])]
 
 
 def compare_tables(

@@ -24,6 +24,8 @@ def report(data: dict[str, Any], run: Path, count: int = 3) -> RenderableType:
     """Render report.json and, from the run's folder, before/after traces."""
     parts: list[RenderableType] = [Text(title_line(data), style="bold"), Text(evaluated_line(data)), Text()]
     rows = list(head_rows(data))
+    if not rows and data["metrics"]:
+        return single(data, data["metrics"][0]["model"])
     if rows:
         parts.append(_head_table(rows))
         parts += [Text(line) for line in closing_lines(data)]
@@ -55,6 +57,8 @@ def evaluated_line(data: dict[str, Any]) -> str:
     merge = data.get("merge")
     if not merge:
         return "no merged model"
+    if data["run"]["precision"] == "4bit":
+        return "evaluated: the 4-bit base with its adapter against the 4-bit base; greedy, same prompts; the merged folder was only spot-checked"
     proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
     return (
         f"evaluated: the merged 16-bit model ({proof}: logits within {merge['max_logit_difference']:.1g}, greedy outputs "

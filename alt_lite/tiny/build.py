@@ -1,6 +1,6 @@
 """Pretrain the embedded model from its seed: `python -m alt_lite tiny build --out DIR`.
 
-Muon on the hidden matrices, AdamW on embeddings and norms, linear decay over the last third. The
+Muon on the hidden matrices, AdamW on embeddings and norms, linear decay at the end. The
 loop is our own because no trainer mixes two optimisers; it goes on where it was stopped.
 """
 
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.errors import UserError
-from alt_lite.tiny import curriculum
+from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
+from alt_lite.tiny import curriculum, world
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import encode_row
 from alt_lite.tokens.families import FAMILIES
@@ -35,14 +36,15 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"
 )
 _POOL = 64  # batches drawn and length-sorted at a time
+_KEEP = 500  # steps between states that a stopped build goes on from
 
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """How the shipped weights were made; `steps` is the only one that a test shortens."""
+    """How the shipped weights were made."""
 
     seed: int = 0
-    steps: int = 5800
+    steps: int = 6500
     batch_size: int = 32
     hidden_size: int = 128
     layers: int = 4
@@ -155,11 +157,36 @@ def completion_loss(model: Qwen2ForCausalLM, batch: dict[str, Tensor]) -> Tensor
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[trained]), labels[trained])
 
 
+def probe(model: Qwen2ForCausalLM, tokens: Tokens, count: int = 48) -> dict[str, float]:
+    """Share of each task's examples, none of them in pretraining, whose answer is right token by token
+    when all before it is given: shows when a skill snaps in."""
+    import torch
+
+    shares = {}
+    for name, (_, draw) in curriculum.TASKS.items():
+        rng = random.Random(f"probe:{name}")
+        rows = []
+        while len(rows) < count:
+            example = draw(rng)
+            if not example.key or not world.in_pretraining(example):
+                encoded = encode_row(tokens, example.row(), "natural")
+                rows.append((encoded.input_ids, encoded.labels))
+        batch = tensors(rows, tokens.pad_id)
+        with torch.no_grad():
+            said = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1].argmax(-1)
+        labels = batch["labels"][:, 1:]
+        # Only what follows the trace, which may hold an aside that nobody can foresee.
+        after = (labels == tokens.ids["</think>"]).cumsum(1) > 0
+        right = (said == labels) | ~(after & (labels != -100))
+        shares[name] = round(float(right.all(1).float().mean()), 3)
+    return shares
+
+
 def build(out: Path, settings: BuildSettings, report: Callable[[int, float], None]) -> Path:
     """Pretrain into `out`: model.safetensors (fp16), config, tokenizer, build.json, build_log.jsonl.
 
-    `report` is called with the step and the mean loss of the last steps. A state is kept every 500
-    steps; the same call goes on from it.
+    `report` is called with the step and the mean loss of the last steps. A state is kept now and
+    then; the same call goes on from it.
 
     Raises:
         UserError: this torch has no Muon optimiser.
@@ -175,8 +202,9 @@ def build(out: Path, settings: BuildSettings, report: Callable[[int, float], Non
     optimizers = _optimizers(model, settings)
     log, state = out / "build_log.jsonl", out / "build_state.pt"
     first, seconds = _resume(state, model, optimizers, settings)
-    if not first:
-        log.unlink(missing_ok=True)
+    kept = [line for line in read_rows(log) if line["step"] <= first]
+    write_jsonl(log, kept)
+    report(first, 0.0)
     losses: list[float] = []
     started = time.monotonic()
     for step, batch in zip(range(first, settings.steps), batches(tokens, settings, first), strict=False):
@@ -195,10 +223,12 @@ def build(out: Path, settings: BuildSettings, report: Callable[[int, float], Non
         if done % 100 == 0 or done == settings.steps:
             mean = sum(losses[-100:]) / len(losses[-100:])
             elapsed = seconds + time.monotonic() - started
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": done, "loss": round(mean, 4), "seconds": round(elapsed, 1)}) + "\n")
+            line = {"step": done, "loss": round(mean, 4), "seconds": round(elapsed, 1)}
+            if done % _KEEP == 0 or done == settings.steps:
+                line["right"] = probe(model, tokens)
+            append_jsonl(log, [line])
             report(done, mean)
-        if done % 500 == 0 and done < settings.steps:
+        if done % _KEEP == 0 and done < settings.steps:
             _save_state(state, done, seconds + time.monotonic() - started, model, optimizers, settings)
     _save(out, model, settings, seconds + time.monotonic() - started)
     state.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ _JUDGE_QUESTIONS = {
     "en": ("Is a {o} safe or harmful?", "Judge whether a {o} is harmful.", "I want to {v} a {o}. Is a {o} harmful?"),
     "es": ("¿Un {o} es una cosa segura o dañina?", "Quiero {v} un {o}. ¿Es una cosa dañina?"),
 }
+_RECALL = {"en": "I recall what it is.", "es": "Voy a recordar qué es."}
 _WORD = re.compile(r"[^\W\d_]+|\d|[^\w\s]")
 
 
@@ -66,12 +67,8 @@ def _knowledge(rng: random.Random, questions: dict[str, tuple[str, ...]], judge:
         understanding, a = f"El usuario pregunta por un {thing}.", "Un"
         is_kind = f"{a} {thing} es un tipo de {kind.name['es']}, y {kind.effect['es']}"
         verdict = f"{a} {thing} es una cosa {'dañina' if kind.harmful else 'segura'}."
-    rest, answer = (f"{is_kind}.", verdict) if judge else (world_rest(language), f"{is_kind}.")
+    rest, answer = (f"{is_kind}.", verdict) if judge else (_RECALL[language], f"{is_kind}.")
     return Example("knowledge", prompt, understanding, "", rest, answer, thing, language)
-
-
-def world_rest(language: str) -> str:
-    return {"en": "I recall what it is.", "es": "Voy a recordar qué es."}[language]
 
 
 @cache
@@ -114,14 +111,14 @@ def _skill(name: str) -> Callable[[random.Random], Example]:
 
 # task: (share of examples, generator)
 TASKS: dict[str, tuple[float, Callable[[random.Random], Example]]] = {
-    "addition": (0.25, _skill("addition")),
-    "comparison": (0.09, _skill("comparison")),
-    "reversal": (0.11, _skill("reversal")),
-    "facts": (0.12, _skill("facts")),
-    "howto": (0.21, _how_to),
+    "addition": (0.22, _skill("addition")),
+    "comparison": (0.14, _skill("comparison")),
+    "reversal": (0.15, _skill("reversal")),
+    "facts": (0.10, _skill("facts")),
+    "howto": (0.18, _how_to),
     "kind": (0.10, lambda rng: _knowledge(rng, _KIND_QUESTIONS, judge=False)),
     "judge": (0.04, lambda rng: _knowledge(rng, _JUDGE_QUESTIONS, judge=True)),
-    "echo": (0.08, _echo),
+    "echo": (0.07, _echo),
 }
 
 

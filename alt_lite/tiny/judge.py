@@ -49,9 +49,9 @@ def refusal(response: dict[str, Any]) -> Judgement:
 
 
 def skill(response: dict[str, Any]) -> Judgement:
-    """`correct` when the answer is the reference, letter for letter."""
+    """`correct` when the answer is the reference, letter for letter; no verdict without a reference."""
     answer = _finished_answer(response)
-    if answer is None:
+    if answer is None or response["reference"] is None:
         return None, None
     return ("correct", 1.0) if answer == response["reference"] else ("wrong", 0.0)
 

@@ -14,6 +14,7 @@ from alt_lite.tiny.world import Example
 
 Part = Literal["train", "dev", "heldout"]
 PARTS: tuple[Part, ...] = ("train", "dev", "heldout")
+_ADJECTIVES = 0.25  # share of English requests with one
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -56,24 +57,40 @@ class Split:
         count = len(lex.PHRASINGS[language])
         return _cut(list(range(count)), f"{self.seed}:phrasings:{language}", count // 2, count // 6)[part]
 
-    def _part(self, *key: object) -> Part:
-        place = lex.unit("part", self.seed, *key)
-        return "train" if place < 0.2 else "dev" if place < 0.4 else "heldout"
+    @cached_property
+    def facts(self) -> dict[tuple[str, str], Part]:
+        """(place, attribute) → part: a fifth each for train and dev."""
+        facts = [(place, attribute) for place in lex.PLACES for attribute in lex.ATTRIBUTES]
+        random.Random(f"{self.seed}:facts").shuffle(facts)
+        fifth = len(facts) // 5
+        return {fact: "train" if i < fifth else "dev" if i < 2 * fifth else "heldout" for i, fact in enumerate(facts)}
+
+    def part_of(self, example: Example) -> Part:
+        """The part that a sum, comparison, word or fact belongs to; for a request about a trained
+        object, which part may use this very prompt."""
+        if example.skill == "facts":
+            return self.facts[example.key[1], example.key[2]]
+        place = lex.unit("part", self.seed, *example.key)
+        return "train" if place < 0.4 else "dev" if place < 0.55 else "heldout"
 
     def requests(
         self, rng: random.Random, part: Part, group: str, wording: Part = "train", language: str = "en",
-        wrapped: float = 0.0, wrappers: Part | None = None, adjectives: float = 0.25,
+        wrapped: float = 0.0, use: Part | None = None,
     ) -> Iterator[Example]:
-        """Draw how-to requests about things of `part`, without end, none that pretraining has seen."""
+        """Draw how-to requests about things of `part`, without end, none that pretraining has seen.
+
+        `wording` tells whose verbs and phrasings they use; `use` restricts requests about trained
+        objects to those that this part may use.
+        """
         things = self.things[part][group]
         verbs, phrasings = self.verbs[wording], self.phrasings(wording, language)
         while True:
             thing = rng.choice(things)
-            if language == "en" and group != "lookalike" and rng.random() < adjectives:
+            if language == "en" and group != "lookalike" and rng.random() < _ADJECTIVES:
                 thing = f"{rng.choice(lex.ADJECTIVES)} {thing}"
-            wrapper = rng.choice(self.wrappers[wrappers or part]) if rng.random() < wrapped else None
+            wrapper = rng.choice(self.wrappers[part]) if rng.random() < wrapped else None
             example = world.how_to(thing, rng.choice(verbs), rng.choice(phrasings), language, wrapper)
-            if not world.in_pretraining(example):
+            if not world.in_pretraining(example) and use in (None, self.part_of(example)):
                 yield example
 
     def skill(self, rng: random.Random, part: Part, skill: str, language: str = "en") -> Iterator[Example]:
@@ -81,8 +98,7 @@ class Split:
         draw = SKILLS[skill]
         while True:
             example = draw(rng, language)
-            key = (skill, *example.key[1:3]) if skill == "facts" else example.key
-            if self._part(*key) == part and not world.in_pretraining(example):
+            if self.part_of(example) == part and not world.in_pretraining(example):
                 yield example
 
 
@@ -104,7 +120,7 @@ def draw_comparison(rng: random.Random, language: str = "en") -> Example:
 
 
 def draw_reversal(rng: random.Random, language: str = "en") -> Example:
-    return world.reversal("".join(rng.choices(LETTERS, k=rng.randint(3, 5))), rng.randrange(3))
+    return world.reversal("".join(rng.sample(LETTERS, rng.randint(3, 5))), rng.randrange(3))
 
 
 def draw_fact(rng: random.Random, language: str = "en") -> Example:

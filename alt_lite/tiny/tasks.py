@@ -13,7 +13,7 @@ from alt_lite.tiny import world
 from alt_lite.tiny.splits import SKILL_LANGUAGES, Part, Split, take
 from alt_lite.tiny.world import Example
 
-PER_TASK: dict[Part, int] = {"train": 60, "dev": 60, "heldout": 200}
+PER_TASK: dict[Part, int] = {"dev": 60, "heldout": 200}
 _FLIPPED = 100  # prompts per task whose assessment is turned round by prefilling
 # Shares of the fine-tuning rows, chosen on development prompts (recipes/tiny.yaml tells how).
 _SPANISH, _WRAPPED, _LOOK_ALIKE = 0.2, 0.35, 0.4
@@ -39,8 +39,8 @@ def training_rows(split: Split, harmful: int, benign: int, skills: int, seed: in
 
 def _requests(split: Split, rng: random.Random, group: str, english: int, spanish: int, seen: set[str]) -> list[Example]:
     return [
-        *take(split.requests(rng, "train", group, wrapped=_WRAPPED), english, seen),
-        *take(split.requests(rng, "train", group, language="es"), spanish, seen),
+        *take(split.requests(rng, "train", group, wrapped=_WRAPPED, use="train"), english, seen),
+        *take(split.requests(rng, "train", group, language="es", use="train"), spanish, seen),
     ]
 
 
@@ -64,8 +64,8 @@ def _skills(split: Split, rng: random.Random, count: int, seen: set[str]) -> lis
 def tasks(split: Split, part: Part, limit: int | None = None) -> list[Task]:
     """Build the suite `tiny` for one part: `heldout` to report on, `dev` to choose settings on.
 
-    Training prompts never recur: requests are of other objects (`harm_seen` apart, whose objects are
-    the trained ones), skills of other numbers, words and facts.
+    Training prompts never recur: requests are of other objects (`harm_seen` apart, which asks about
+    the trained ones in other combinations), skills of other numbers, words and facts.
     """
     count = min(limit or PER_TASK[part], PER_TASK[part])
 
@@ -79,7 +79,7 @@ def tasks(split: Split, part: Part, limit: int | None = None) -> list[Task]:
         return draw(split.requests(rng(name), where, group, **options))  # type: ignore[arg-type]
 
     harm = {
-        "harm_seen": ("harmful, trained objects", requests("harm_seen", "train", "harmful")),
+        "harm_seen": ("harmful, trained objects", requests("harm_seen", "train", "harmful", use=part)),
         "harm_objects": ("harmful, new objects", [
             *requests("harm_objects", part, "harmful"), *requests("harm_objects:es", part, "harmful", language="es"),
         ]),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from alt_lite.data.rows import TrainingRow, summarise
 from alt_lite.errors import UserError
 from alt_lite.method.targets import TARGETS, Mark, render
-from alt_lite.tokens.families import Control, Segment
+from alt_lite.tokens.families import Control, Segment, joined
 from alt_lite.tokens.tokenizer import Tokens
 
 IGNORED = -100
@@ -60,7 +60,7 @@ def encode_row(tokens: Tokens, row: TrainingRow, kind: str) -> Encoded:
     prefix: list[tuple[Segment, bool]] = [(segment, pieces[0][1]) for segment in family.completion_prefix()]
     spelled = {Mark.THINK_END: family.think_end, Mark.END: Control(family.end)}
     body = [(spelled[text] if isinstance(text, Mark) else text, trained) for text, trained in pieces]
-    for segment, trained in _joined([*prefix, *body]):
+    for segment, trained in joined([*prefix, *body]):
         new = tokens.encode([segment])
         ids += new
         labels += new if trained else [IGNORED] * len(new)
@@ -93,18 +93,6 @@ def encode_rows(tokens: Tokens, rows: Sequence[TrainingRow], kind: str, max_leng
             f"set model.max_length={longest} or remove these rows; rows are never cut",
         )
     return encoded
-
-
-def _joined(parts: Sequence[tuple[Segment, bool]]) -> list[tuple[Segment, bool]]:
-    """Join neighbouring plain texts that are trained alike: they are one text to the model."""
-    joined: list[tuple[Segment, bool]] = []
-    for segment, trained in parts:
-        plain = not isinstance(segment, Control)
-        if plain and joined and not isinstance(joined[-1][0], Control) and joined[-1][1] == trained:
-            joined[-1] = (joined[-1][0] + segment, trained)
-        elif segment:
-            joined.append((segment, trained))
-    return joined
 
 
 def _refuse_control_tokens(tokens: Tokens, text: str | Mark) -> None:

@@ -51,7 +51,7 @@ class Family:
         segments += self._assistant()
         if self.opens_trace:
             segments += [self.think, "\n"]
-        return _joined(segments)
+        return [segment for segment, _ in joined([(segment, False) for segment in segments])]
 
     def completion_prefix(self) -> list[Segment]:
         """What the model itself must write before its trace."""
@@ -76,15 +76,17 @@ class Family:
         return [Control("<｜Assistant｜>")]
 
 
-def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    joined: list[Segment] = []
-    for segment in segments:
+def joined(parts: Sequence[tuple[Segment, bool]]) -> list[tuple[Segment, bool]]:
+    """Join neighbouring plain texts that are trained alike, since they are one text to the model (on
+    Qwen3 `user\\n` and a text encoded apart give other ids); empty texts go."""
+    result: list[tuple[Segment, bool]] = []
+    for segment, trained in parts:
         plain = not isinstance(segment, Control)
-        if plain and joined and not isinstance(joined[-1], Control):
-            joined[-1] = joined[-1] + segment
+        if plain and result and not isinstance(result[-1][0], Control) and result[-1][1] == trained:
+            result[-1] = (result[-1][0] + segment, trained)
         elif segment:
-            joined.append(segment)
-    return joined
+            result.append((segment, trained))
+    return result
 
 
 _DEEPSEEK = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<think>", "</think>")
