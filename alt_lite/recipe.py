@@ -49,11 +49,11 @@ def run(
     _require_earlier(plan, wanted, fresh)
     deadline = began + max_minutes * 60 if max_minutes is not None else None
     here, decisions = prepare(recipe)
+    rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else build_rows(recipe)
+    check(recipe, here, decisions, folder.path, rows)
     facts = provenance.facts(recipe, here, decisions)
     if plan["train"] != "todo":
         provenance.compare(folder.manifest, facts)
-    rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else build_rows(recipe)
-    check(recipe, here, decisions, folder.path, rows)
     with folder.locked():
         if fresh:
             folder.fresh()
@@ -104,7 +104,7 @@ def check(
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length)
     lengths = sorted(len(row.input_ids) for row in encoded)
     suite_tasks(recipe, decisions)
-    if not recipe.embedded and recipe.data.source != "safechain":
+    if recipe.data.source not in ("tiny", "safechain"):
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
     labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}
     say(
