@@ -89,9 +89,8 @@ def cluster_bootstrap_paired(
     """
     deltas = [y - x for x, y in zip(a, b, strict=True)]
     sums, sizes = _by_cluster(deltas, clusters)
-    mean = sums / sizes
-    moved = np.bincount(np.round(mean * 10).astype(int) + 10, minlength=21)
-    if set(a) | set(b) <= {0, 1} and len(sums) - moved.max() < _FEW:
+    _, alike = np.unique(np.round(sums / sizes, 6), return_counts=True)
+    if set(a) | set(b) <= {0, 1} and len(sums) - alike.max() < _FEW:
         first = {name: (int(x), int(y)) for name, x, y in zip(clusters, a, b, strict=True)}
         limits = newcombe_paired([x for x, _ in first.values()], [y for _, y in first.values()], level)
         # One pair per cluster may miss what all pairs say.

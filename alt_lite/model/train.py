@@ -21,7 +21,7 @@ from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.model import load
 from alt_lite.model.backend import peak_memory
-from alt_lite.rundir import append_jsonl, read_rows, write_jsonl, write_text
+from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl, write_text
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -174,10 +174,12 @@ def train(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if logger.stopped:
         raise OutOfTime
-    trainer.model.peft_config["default"].base_model_name_or_path = recipe.model.name
     temporary = places.adapter.with_name(places.adapter.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    trainer.model.save_pretrained(temporary)
+    trainer.model.save_pretrained(temporary, save_embedding_layers=False)
+    # The base by its name, not by a path of this machine.
+    config = temporary / "adapter_config.json"
+    write_json(config, {**read_json(config), "base_model_name_or_path": recipe.model.name})
     shutil.rmtree(places.adapter, ignore_errors=True)
     temporary.rename(places.adapter)
     log = read_rows(places.log)

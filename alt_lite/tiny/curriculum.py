@@ -15,7 +15,7 @@ from functools import cache
 from alt_lite.method.structure import join_steps
 from alt_lite.tiny import lexicon as lex
 from alt_lite.tiny import world
-from alt_lite.tiny.splits import SKILL_LANGUAGES, SKILLS
+from alt_lite.tiny.splits import SKILL_LANGUAGES, SKILLS, draw_word
 from alt_lite.tiny.world import Example
 
 _SPANISH = 0.3
@@ -109,11 +109,17 @@ def _skill(name: str) -> Callable[[random.Random], Example]:
     return draw
 
 
+def _reversal(rng: random.Random) -> Example:
+    """Words one letter longer than any that is asked for later: at five letters, the longest learnt,
+    the skill has no slack and breaks at the first change of the weights."""
+    return world.reversal(draw_word(rng, 5), rng.randrange(3))
+
+
 # task: (share of examples, generator)
 TASKS: dict[str, tuple[float, Callable[[random.Random], Example]]] = {
     "addition": (0.22, _skill("addition")),
     "comparison": (0.14, _skill("comparison")),
-    "reversal": (0.15, _skill("reversal")),
+    "reversal": (0.15, _reversal),
     "facts": (0.10, _skill("facts")),
     "howto": (0.18, _how_to),
     "kind": (0.10, lambda rng: _knowledge(rng, _KIND_QUESTIONS, judge=False)),

@@ -119,8 +119,13 @@ def draw_comparison(rng: random.Random, language: str = "en") -> Example:
     return world.comparison(*_two_different(rng), rng.randrange(3))
 
 
+def draw_word(rng: random.Random, longest: int) -> str:
+    """Draw three to `longest` different letters."""
+    return "".join(rng.sample(LETTERS, rng.randint(3, longest)))
+
+
 def draw_reversal(rng: random.Random, language: str = "en") -> Example:
-    return world.reversal("".join(rng.sample(LETTERS, rng.randint(3, 5))), rng.randrange(3))
+    return world.reversal(draw_word(rng, 4), rng.randrange(3))
 
 
 def draw_fact(rng: random.Random, language: str = "en") -> Example:
