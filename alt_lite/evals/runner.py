@@ -55,6 +55,7 @@ def write_suite(folder: Path, tasks: Sequence[Task]) -> None:
     """Keep what scoring must know about the tasks beside their responses."""
     facts = {
         task.name: {"kind": task.kind, "title": task.title, "judges": list(task.judges), "clustered": task.clustered,
+                    "language": task.prompts[0].language,
                     "prompts": {p.prompt_id: p.cluster for p in task.prompts}}
         for task in tasks
     }

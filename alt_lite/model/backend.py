@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -32,10 +33,23 @@ def device() -> Device:
     """Look at the machine; imports torch."""
     import torch
 
+    _require_loadable_torchvision()
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         return Device("cuda", properties.name, properties.total_memory, torch.cuda.is_bf16_supported())
     return Device("cpu", f"CPU, {torch.get_num_threads()} threads ({platform.machine()})", psutil.virtual_memory().total)
+
+
+def _require_loadable_torchvision() -> None:
+    """Unsloth's packages draw in a torchvision that may not load beside a CPU build of torch; then
+    trl's import fails with a message that names neither."""
+    if find_spec("torchvision") is None:
+        return
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"torchvision does not load beside this torch ({first})", "pip uninstall -y torchvision") from error
 
 
 def require_fit(recipe: Recipe, here: Device) -> None:

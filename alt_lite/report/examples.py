@@ -35,7 +35,8 @@ def examples(run: Path, count: int) -> list[Example]:
     for task in turns[:count]:
         before = {row["prompt_id"]: row for row in read_rows(run / "eval" / "base" / task / RESPONSES) if not row["attack"]}
         after = [row for row in read_rows(run / "eval" / "tuned" / task / RESPONSES) if not row["attack"]]
-        after.sort(key=lambda row: row["prompt_id"])
+        main = suite[task].get("language")
+        after.sort(key=lambda row: (row["language"] != main, row["prompt_id"]))
         for row in after:
             if row["prompt_id"] in before:
                 chosen.append(Example(suite[task]["title"], row["messages"][-1]["content"], before[row["prompt_id"]], row))

@@ -83,12 +83,12 @@ def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dic
     mean = entry["metric"] in _MEANS
     unit = 1 if mean else 100
     change = f"{entry['delta'] * unit:+.1f} [{entry['ci_low'] * unit:+.0f}, {entry['ci_high'] * unit:+.0f}]".replace("-", "−")
-    if entry["delta_max"] != entry["delta"]:
-        change += f" ({entry['delta_max'] * unit:+.1f} if no verdict is the event)".replace("-", "−")
     p = "<0.001" if entry["p_holm"] < 0.001 else f"{entry['p_holm']:.3f}"
     meaning = verdict(entry)
     if mean:
         meaning = "same" if meaning == "same" else "shorter" if entry["delta"] < 0 else "longer"
+    if abs(entry["delta_max"] - entry["delta"]) > 1e-9:
+        meaning += f", {entry['delta_max'] * unit:+.1f} the other way".replace("-", "−")
     return HeadRow(
         label, _value(before) if before else _number(entry["value_a"], mean), _value(after) if after else _number(entry["value_b"], mean),
         change, p, str(entry["n_pairs"]), meaning + flags, section,

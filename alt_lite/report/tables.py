@@ -70,7 +70,8 @@ def closing_lines(data: dict[str, Any]) -> list[str]:
     without, n = cut_share(data)
     lines = [
         f"rates with 95 % intervals; p adjusted for {len(data['comparisons'])} comparisons (Holm); "
-        f"{without} of {n} responses cut or without a verdict",
+        f"{without} of {n} responses cut or without a verdict, which count as the event not being there; "
+        "\"the other way\" is the change if they count as being there",
     ]
     if data["run"].get("embedded"):
         lines.append(CAVEAT.format(size="about a million parameters"))
@@ -97,14 +98,14 @@ def single(data: dict[str, Any], model: str) -> RenderableType:
 def _head_table(rows: list[HeadRow], a: str = "base", b: str = "tuned") -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("", a, b, "change", "p", "n", ""):
-        table.add_column(Text(name), no_wrap=name != "change")
+        table.add_column(Text(name), no_wrap=True)
     section = rows[0].section if rows else ""
     for row in rows:
         if row.section != section:
             table.add_row()
             section = row.section
         cells = [row.label, row.base, row.tuned, row.change, row.p, row.n]
-        table.add_row(*map(Text, cells), Text(row.meaning, style=_STYLE.get(row.meaning.partition(" ")[0], "")))
+        table.add_row(*map(Text, cells), Text(row.meaning, style=_STYLE.get(row.meaning.replace(",", " ").partition(" ")[0], "")))
     return table
 
 
