@@ -36,8 +36,8 @@ def test_real_recipes_train_with_r1_acts_published_settings(name):
 def test_command_line_beats_recipe_beats_default_and_the_origin_is_told():
     recipe = load_recipe("tiny", ["train.epochs=0.5"])
     assert recipe.train.epochs == 0.5 and recipe.origin["train.epochs"] == "command line"
-    assert recipe.lora.alpha == 32 and recipe.origin["lora.alpha"] == "recipe"
-    assert recipe.lora.r == 16 and recipe.origin["lora.r"] == "default"
+    assert recipe.lora.alpha == 64 and recipe.origin["lora.alpha"] == "recipe"
+    assert recipe.lora.dropout == 0.0 and recipe.origin["lora.dropout"] == "default"
 
 
 def test_values_are_coerced_by_the_fields_type_not_by_yaml(tmp_path):

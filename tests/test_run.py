@@ -295,7 +295,7 @@ def test_bad_rows_are_users_errors_before_anything_is_written(tmp_path, command,
 @pytest.mark.parametrize("arguments, says", [
     (["run", "tinny"], "did you mean tiny"), (["run", "tiny", "train.epocs=1"], "did you mean train.epochs"),
     (["run", "tiny", "train.learning_rate=fast"], "not a number"), (["run", "tiny", "lora.r=0"], "lora.r"),
-    (["run", "tiny", "--stages", "trian"], "no stage 'trian'"), (["run", "tiny", "--nope"], "--nope"), (["run"], "NAME"),
+    (["run", "tiny", "--stages", "trian"], "no stage 'trian'"), (["run", "tiny", "--nope"], "--nope"), (["run"], "name"),
     (["run", "tiny", "data.source=nowhere.jsonl"], "no such file"), (["run", "tiny", "data.source=safechain"], "builds no set"),
     (["run", "tiny", "data.harmful=0", "data.benign=0", "data.skills=0"], "all 0"), (["run", "tiny", "data.harmful=999999"], "different prompts"),
     (["run", "tiny", "model.max_length=50"], "longer than model.max_length"), (["run", "tiny", "model.backend=unsloth"], "transformers"),

@@ -15,6 +15,7 @@ from alt_lite.cli import data_verbs, eval_verbs, run_verbs, tiny_verbs
 from alt_lite.console import say
 from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OutOfTime, UserError
 
+_INTERRUPTED = 130
 _FULL = ("no space left on the disk", "free some space; the same command goes on from here")
 _PATH_ERRORS = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
@@ -40,8 +41,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         say("stopped by --max-minutes; the same command goes on from here")
         sys.exit(EXIT_OUT_OF_TIME)
     except (KeyboardInterrupt, typer.Abort):
-        say("interrupted; what is done is kept, the same command goes on from here")
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +59,14 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         if "No space left on device" in str(error):  # torch and safetensors wrap the OSError
             _leave(*_FULL, EXIT_USER_ERROR)
         raise
+    if status == _INTERRUPTED:  # so typer tells of Ctrl-C
+        _interrupted()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupted() -> NoReturn:
+    say("interrupted; what is done is kept, the same command goes on from here")
+    sys.exit(_INTERRUPTED)
 
 
 def _leave(message: str, fix: str, status: int) -> NoReturn:

@@ -37,6 +37,9 @@ def device() -> Device:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         return Device("cuda", properties.name, properties.total_memory, torch.cuda.is_bf16_supported())
+    # Setting the number, even to what it is, stops MKL from choosing another per call, which would
+    # change the last bits: a resumed run could not equal an uninterrupted one.
+    torch.set_num_threads(torch.get_num_threads())
     return Device("cpu", f"CPU, {torch.get_num_threads()} threads ({platform.machine()})", psutil.virtual_memory().total)
 
 
@@ -114,4 +117,4 @@ def try_four_bit(here: Device) -> float:
     output.float().pow(2).mean().backward()
     if x.grad is None or not bool(torch.isfinite(x.grad).all()):
         raise UserError("4-bit training does not work here: no finite gradient", "reinstall bitsandbytes for this machine")
-    return float((output - expected).norm() / expected.norm())
+    return float(((output - expected).norm() / expected.norm()).detach())

@@ -142,15 +142,16 @@ def take(stream: Iterator[Example], count: int, seen: set[str]) -> list[Example]
     """Take `count` examples whose prompts are not in `seen`, and remember them.
 
     Raises:
-        ValueError: the stream has too few different prompts.
+        ValueError: the stream has too few different prompts: 200 draws in a row gave none.
     """
     examples: list[Example] = []
-    for tries, example in enumerate(stream):
-        if len(examples) == count:
-            break
-        if tries > 200 * (count + 10):
-            raise ValueError(f"only {len(examples)} of {count} different prompts exist here")
+    misses = 0
+    while len(examples) < count:
+        example = next(stream)
         if example.prompt not in seen:
             seen.add(example.prompt)
             examples.append(example)
+            misses = 0
+        elif (misses := misses + 1) == 200:
+            raise ValueError(f"hardly more than {len(examples)} of {count} different prompts exist here")
     return examples
