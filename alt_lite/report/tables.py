@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from alt_lite.console import results
 from alt_lite.method import structure
 from alt_lite.report.examples import Example, examples
 from alt_lite.report.rows import HeadRow, compare_rows, cut_share, head_rows, single_rows
@@ -17,6 +18,7 @@ from alt_lite.tokens.tokenizer import Tokens
 
 _STYLE = {"better": "green", "worse": "red", "unclear": "yellow", "shorter": "cyan", "longer": "cyan"}
 _STEP_STYLE = {"understanding": "blue", "assessment": "magenta", "refusing": "red", "solving": "green"}
+_WIDE = 140
 CAVEAT = "A model organism of {size}: it shows the method's machinery, not a real model's safety."
 
 
@@ -97,14 +99,16 @@ def single(data: dict[str, Any], model: str) -> RenderableType:
 
 def _head_table(rows: list[HeadRow], a: str = "base", b: str = "tuned") -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", a, b, "change", "p", "n", ""):
-        table.add_column(Text(name), no_wrap=True)
+    narrow = results.width < _WIDE  # then the intervals stand at the changes only
+    for number, name in enumerate(("", a, b, "change", "p", "n", "")):
+        table.add_column(Text(name), no_wrap=1 <= number <= 5, overflow="fold", min_width=8 if number in (0, 6) else None)
     section = rows[0].section if rows else ""
     for row in rows:
         if row.section != section:
             table.add_row()
             section = row.section
-        cells = [row.label, row.base, row.tuned, row.change, row.p, row.n]
+        before, after = (value.partition(" [")[0] if narrow else value for value in (row.base, row.tuned))
+        cells = [row.label, before, after, row.change, row.p, row.n]
         table.add_row(*map(Text, cells), Text(row.meaning, style=_STYLE.get(row.meaning.replace(",", " ").partition(" ")[0], "")))
     return table
 
