@@ -86,7 +86,7 @@ def next_steps(data: dict[str, Any], run: Path) -> list[str]:
 
 def comparison(data: dict[str, Any], entries: list[dict[str, Any]], a: str, b: str) -> RenderableType:
     """Render `compare A B`."""
-    return _head_table(list(compare_rows(data, entries)), a, b)
+    return Group(Text(f"A: {a}\nB: {b}\n"), _head_table(list(compare_rows(data, entries)), "A", "B"))
 
 
 def single(data: dict[str, Any], model: str) -> RenderableType:
