@@ -11,7 +11,6 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "alt_lite"
 BASE = {"errors", "console", "config", "rundir", "decide"}
-TOP = {"recipe", "evaluation", "cli", "__init__", "__main__"}
 MAY = {
     "method": set(),
     "data": BASE | {"method"},

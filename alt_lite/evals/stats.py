@@ -103,12 +103,11 @@ def sign_flip(deltas: Sequence[float], clusters: Sequence[str], seed: int = 0, d
     """Two-sided permutation test that the mean paired difference is zero: the sign of each cluster's
     sum is flipped. Exact, by the distribution of the signed total, where sums are multiples of 0.1
     that do not grow too large; else by random draws."""
-    sums, _ = _by_cluster(deltas, clusters)
-    sums = np.abs(sums[np.abs(sums) > 1e-9])
-    if len(sums) == 0:
-        return 1.0
     signed, _ = _by_cluster(deltas, clusters)
     observed = abs(signed.sum())
+    sums = np.abs(signed[np.abs(signed) > 1e-9])
+    if len(sums) == 0:
+        return 1.0
     tenths = np.round(sums * 10).astype(int)
     if np.allclose(tenths, sums * 10, atol=1e-6) and tenths.sum() <= 1_000_000:
         common = int(np.gcd.reduce(tenths))
