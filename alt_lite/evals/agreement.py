@@ -38,7 +38,8 @@ class Agreement:
 
 def read_label(text: object) -> str | None:
     """Read a person's or a guard's label in our verdicts; None where it is none of them."""
-    return _MEANING.get(str(text).strip().lower().replace(" ", "_"))
+    # None is no label, though its name is spelled like one.
+    return None if text is None else _MEANING.get(str(text).strip().lower().replace(" ", "_"))
 
 
 def side(verdict: str) -> str:
@@ -55,7 +56,7 @@ def kind(labels: Iterable[str]) -> str | None:
 def read_column(values: Sequence[object]) -> list[str | None] | None:
     """Read a column as labels of one kind, None for an empty cell; None where it holds anything else."""
     cells = [None if value is None or not str(value).strip() else value for value in values]
-    labels = [None if cell is None else read_label(cell) for cell in cells]
+    labels = [read_label(cell) for cell in cells]
     strange = any(label is None and cell is not None for label, cell in zip(labels, cells, strict=True))
     return None if strange or kind(label for label in labels if label) is None else labels
 
