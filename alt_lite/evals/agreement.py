@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # How people's labels are spelled, and what a judge calls the same.
@@ -11,13 +11,19 @@ _SPELLED = {
     "none": ("none", "compliance", "full_compliance", "1_full_compliance", "complied"),
     "full": ("full", "refusal", "full_refusal", "2_full_refusal", "refused"),
     "partial": ("partial", "partial_refusal", "3_partial_refusal"),
-    "harmful": ("harmful", "unsafe", "true", "1", "jailbroken", "yes"),
-    "harmless": ("harmless", "safe", "false", "0", "no"),
+    # "1.0": how a column of 0 and 1 is read where some of its cells are empty
+    "harmful": ("harmful", "unsafe", "true", "1", "1.0", "jailbroken", "yes"),
+    "harmless": ("harmless", "safe", "benign", "false", "0", "0.0", "no"),
     "correct": ("correct", "right"), "wrong": ("wrong", "incorrect"),
 }
 _MEANING = {spelling: label for label, spellings in _SPELLED.items() for spelling in spellings}
 # Verdicts that mean the same once only two sides are told apart.
 _SIDES = {"partial": "refused", "full": "refused", "none": "complied"}
+_KINDS = {
+    "none": "refusal", "partial": "refusal", "full": "refusal", "harmful": "harm", "harmless": "harm", "correct": "skill", "wrong": "skill",
+}
+# What refusing and complying come to on a harmful request; on a harmless one they say nothing about harm.
+ACROSS = {"partial": "harmless", "full": "harmless", "none": "harmful"}
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,27 @@ class Agreement:
 
 def read_label(text: object) -> str | None:
     """Read a person's or a guard's label in our verdicts; None where it is none of them."""
-    return _MEANING.get(str(text).strip().lower().replace(" ", "_"))
+    # None is no label, though its name is spelled like one.
+    return None if text is None else _MEANING.get(str(text).strip().lower().replace(" ", "_"))
 
 
 def side(verdict: str) -> str:
     """Merge partial and full refusals."""
     return _SIDES.get(verdict, verdict)
+
+
+def kind(labels: Iterable[str]) -> str | None:
+    """Tell what labels are about: refusal, harm or skill; None where they are of several kinds, or there are none."""
+    kinds = {_KINDS[label] for label in labels}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def read_column(values: Sequence[object]) -> list[str | None] | None:
+    """Read a column as labels of one kind, None for an empty cell; None where it holds anything else."""
+    cells = [None if value is None or not str(value).strip() else value for value in values]
+    labels = [read_label(cell) for cell in cells]
+    strange = any(label is None and cell is not None for label, cell in zip(labels, cells, strict=True))
+    return None if strange or kind(label for label in labels if label) is None else labels
 
 
 def agreement(first: Sequence[str], second: Sequence[str]) -> Agreement:
