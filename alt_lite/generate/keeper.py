@@ -54,7 +54,7 @@ def _end_group(group: int) -> None:
             os.killpg(group, 0)
             time.sleep(0.05)
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # the latter on macOS, for processes that have ended
         return
 
 
