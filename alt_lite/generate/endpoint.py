@@ -2,7 +2,8 @@
 
 The `openai` package does retries with back-off and Retry-After, time-outs and connection pooling. Here
 stands what it leaves open: many requests at a time, which failure is one reply's and which is a
-mistake that every request would meet, and where in a reply the trace is.
+mistake that every request would meet, and where in a reply the trace is. A conversation is asked as a
+chat, a prompt of token ids as a completion; all else is one path.
 
 The key is sent to the server that the URL names, and stands in no message: what a server says is
 shown with the key struck out.
@@ -31,6 +32,7 @@ _CHECK_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
 _LONGEST_MESSAGE = 300
 _MOST_MODELS = 10
+_LOCAL = ("127.0.0.1", "localhost", "::1")
 # Some servers (`transformers serve` 5.17) leave the end of text in the content.
 _END = re.compile(r"(?:(?:<｜end▁of▁sentence｜>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>)\s*)+\Z")
 # Where the trace is not closed, `transformers serve` 5.17 gives R1's prompt as the content.
@@ -39,7 +41,7 @@ _REFUSED = re.compile(
     r"\bun(?:expected|supported|recogni[sz]ed|known)\b|\bnot (?:supported|permitted)\b|\bdoes not support\b|\bextra (?:inputs|fields)\b",
     re.IGNORECASE,
 )
-_SETTINGS = re.compile(r"\b(?:temperature|top_p|top_k|max_tokens|seed)\b")
+_SETTINGS = re.compile(r"\b(?:temperature|top_p|top_k|max_tokens|seed|stop_token_ids|ignore_eos|skip_special_tokens|return_token_ids)\b")
 # OpenRouter answers 403 to a single prompt that its moderation does not like.
 _MODERATED = re.compile(r"moderation|flagged", re.IGNORECASE)
 
@@ -71,9 +73,21 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Ids:
+    """A prompt as token ids, asked at /v1/completions: no template, no token added, and `end_id` alone ends
+    the reply, whatever the model's own configuration says. All but `ids` are vLLM's fields: others refuse them."""
+
+    ids: Sequence[int]
+    end_id: int
+
+
+@dataclass(frozen=True)
 class Reply:
     """One reply; `index` points into the requests. `text` is the whole completion with its trace,
-    `n_tokens` is the server's count, `error` is one line, set only where `finish` is "error"."""
+    `n_tokens` is the server's count, `error` is one line, set only where `finish` is "error".
+
+    To a prompt of token ids `trace` and `answer` are None, since only its maker knows whether it opens a
+    trace, and `ids` are the reply's own, the end included, where the server tells them."""
 
     index: int
     text: str
@@ -82,9 +96,10 @@ class Reply:
     n_tokens: int | None
     finish: Literal["stop", "length", "error"]
     error: str | None = None
+    ids: tuple[int, ...] | None = None
 
 
-Request = tuple[list[dict[str, str]], Sampling]
+Request = tuple[list[dict[str, str]] | Ids, Sampling]
 
 
 def ask(
@@ -171,14 +186,16 @@ def _client(endpoint: Endpoint, retries: int, timeout: float) -> OpenAI:
     Raises:
         UserError: the URL or the key cannot be used.
     """
-    from openai import OpenAI, Timeout
+    from openai import DefaultHttpxClient, OpenAI, Timeout
 
     key = _key(endpoint) or _NO_KEY
     if not (key.isascii() and key.isprintable()):
         raise UserError(f"the key in {endpoint.key_variable} holds characters that cannot be sent", f"set {endpoint.key_variable} again, to the key alone")
+    url = _base_url(endpoint)
+    # A proxy of the environment cannot reach a server on this machine.
+    direct = DefaultHttpxClient(trust_env=False) if urlsplit(url).hostname in _LOCAL and url.startswith("http:") else None
     return OpenAI(
-        base_url=_base_url(endpoint), api_key=key, max_retries=retries,
-        timeout=Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+        base_url=url, api_key=key, max_retries=retries, http_client=direct, timeout=Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
     )
 
 
@@ -212,15 +229,21 @@ def _next(outcomes: SimpleQueue[tuple[int, Reply | BaseException]]) -> tuple[int
             continue
 
 
-def _send(client: OpenAI, model: str, index: int, messages: list[dict[str, str]], sampling: Sampling) -> Reply:
+def _send(client: OpenAI, model: str, index: int, prompt: list[dict[str, str]] | Ids, sampling: Sampling) -> Reply:
     settings = {name: value for name, value in asdict(sampling).items() if value is not None}
-    extra = {"top_k": settings.pop("top_k")} if "top_k" in settings else None
-    completion = client.chat.completions.create(model=model, messages=messages, extra_body=extra, **settings)  # type: ignore[call-overload]
-    return _read(index, completion)
+    extra: dict[str, Any] = {"top_k": settings.pop("top_k")} if "top_k" in settings else {}
+    if isinstance(prompt, Ids):
+        extra |= {"stop_token_ids": [prompt.end_id], "ignore_eos": True, "return_token_ids": True}
+        extra |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}  # else `<think>` may be lost
+        completion = client.completions.create(model=model, prompt=list(prompt.ids), extra_body=extra, **settings)  # type: ignore[call-overload]
+    else:
+        completion = client.chat.completions.create(model=model, messages=prompt, extra_body=extra or None, **settings)  # type: ignore[call-overload]
+    return _read(index, completion, chat=not isinstance(prompt, Ids))
 
 
-def _read(index: int, completion: Any) -> Reply:
-    """Read a completion; the package does not check what it parsed, so each part may be missing.
+def _read(index: int, completion: Any, chat: bool) -> Reply:
+    """Read a chat's completion or a plain one; the package does not check what it parsed, so each part
+    may be missing.
 
     Raises:
         ValueError: it holds no reply; the message says why.
@@ -229,16 +252,23 @@ def _read(index: int, completion: Any) -> Reply:
     if not isinstance(choices, list) or not choices:
         said = _said(getattr(completion, "error", None))  # OpenRouter sends errors with status 200
         raise ValueError(f"the server's reply has no choices{': ' + said if said else ''}")
-    message, reason = getattr(choices[0], "message", None), getattr(choices[0], "finish_reason", None)
-    if reason in ("content_filter", "error"):
+    choice, reason = choices[0], getattr(choices[0], "finish_reason", None)
+    if reason in ("content_filter", "error", "abort"):
         raise ValueError(f"the server gives no reply: finish_reason {reason}")
+    count = getattr(getattr(completion, "usage", None), "completion_tokens", None)
+    n_tokens, finish = count if isinstance(count, int) else None, "length" if reason == "length" else "stop"
+    if not chat:
+        text, ids = getattr(choice, "text", None), getattr(choice, "token_ids", None)
+        if not isinstance(text, str):
+            raise ValueError("the server's reply holds no text")
+        told = isinstance(ids, list) and all(isinstance(id_, int) for id_ in ids)
+        return Reply(index, _END.sub("", text), None, None, n_tokens, finish, ids=tuple(ids) if told else None)
+    message = getattr(choice, "message", None)
     content = getattr(message, "content", None)
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if message is None or not isinstance(content, str | None) or not isinstance(reasoning, str | None):
         raise ValueError("the server's reply holds no text")
-    text, trace, answer = _parts(content or "", reasoning or "")
-    count = getattr(getattr(completion, "usage", None), "completion_tokens", None)
-    return Reply(index, text, trace, answer, count if isinstance(count, int) else None, "length" if reason == "length" else "stop")
+    return Reply(index, *_parts(content or "", reasoning or ""), n_tokens, finish)
 
 
 def _parts(content: str, reasoning: str) -> tuple[str, str | None, str | None]:
@@ -312,7 +342,7 @@ def _unknown_model(error: BaseException, endpoint: Endpoint, client: OpenAI) -> 
         listed = ", ".join(ids[:_MOST_MODELS]) + (f" and {len(ids) - _MOST_MODELS} more" if len(ids) > _MOST_MODELS else "")
         return UserError(f"{_shown(endpoint)} has no model {endpoint.model}; it has {_line(listed, endpoint, 1000)}", "name one of these")
     return UserError(
-        f"{_shown(endpoint)} gives no chat with {endpoint.model}: {_describe(error, endpoint)}",
+        f"{_shown(endpoint)} gives no reply by {endpoint.model}: {_describe(error, endpoint)}",
         "check the model's name, and that the URL is the base URL, such as http://localhost:8000/v1",
     )
 

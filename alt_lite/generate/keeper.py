@@ -1,0 +1,62 @@
+"""Run a command for an owner, and end it with all that it started once the owner is gone: python keeper.py COMMAND...
+
+The owner holds the writing end of standard input and writes nothing. The kernel closes that end however
+the owner ends, by an exception, Ctrl-C, `kill -9` or for want of memory, which a handler at exit would
+miss. PR_SET_PDEATHSIG would miss other things: it is tied to the thread that started the command, is there
+on Linux only, and reaches one process, while vLLM's engine, which holds the GPU's memory, is a child of the
+server and outlives its SIGKILL (vllm #55510). So the command gets a process group of its own, and the whole
+group goes. What would still be left behind: a group whose keeper, too, is killed by SIGKILL.
+
+Only the standard library is imported: this file is run by its path, outside the package.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from threading import Thread
+
+ASKED_SECONDS = 20.0
+LEFT_SECONDS = 5.0
+
+
+def main(command: list[str]) -> int:
+    """Run the command to its end, or to the owner's; give its exit status."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    # Signals to all processes of a job reach the keeper too; it must outlive the others. Set only now, since
+    # a command would inherit them.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    Thread(target=_end_with_owner, args=(child,), daemon=True).start()
+    status = child.wait()
+    _end_group(child.pid)
+    return status if status >= 0 else 128 - status
+
+
+def _end_with_owner(child: subprocess.Popen[bytes]) -> None:
+    while os.read(0, 4096):
+        pass
+    child.terminate()
+    try:
+        child.wait(ASKED_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _end_group(group: int) -> None:
+    """Give what is left of the group a moment to end by itself, then end it."""
+    until = time.monotonic() + LEFT_SECONDS
+    try:
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # the latter on macOS, for processes that have ended
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
