@@ -39,21 +39,32 @@ def emit(text: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+def progress(title: str, total: int, one_of_many: bool = False) -> Iterator[Callable[[int, str], None]]:
     """Show a long step; the yielded function takes the number done and a note. What the first call
     says is done was done before, and does not count for the time left.
 
     On a terminal a live bar with the time left; in pipes and notebooks a line at the start, then at
-    most every 10 seconds, then at the end (live displays repeat themselves there).
+    most every 10 seconds, then at the end (live displays repeat themselves there). Of `one_of_many`
+    steps alike the line at the start is left out, and the bar stays, since its note is a result.
     """
     if console.is_terminal and not console.is_jupyter:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
         )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=console, transient=not one_of_many) as bar:
             task = bar.add_task(title, total=total, note="")
-            yield lambda done, note="": bar.update(task, completed=done, note=note)
+            begun = False
+
+            def show(done: int, note: str = "") -> None:
+                nonlocal begun
+                if begun:
+                    bar.update(task, completed=done, note=note)
+                else:  # what was done before would count as speed
+                    bar.reset(task, completed=done, total=total, note=note)
+                begun = True
+
+            yield show
         return
     began = last = time.monotonic()
     start: int | None = None
@@ -65,7 +76,8 @@ def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
         now = time.monotonic()
         if start is None:
             start = done
-            say(f"{title}: {start}/{total}")
+            if not one_of_many:
+                say(f"{title}: {start}/{total}")
         if now - last >= 10 and done < total:
             last = now
             left = (now - began) / max(done - start, 1) * (total - done)

@@ -109,7 +109,7 @@ def _eval_batch(recipe: Recipe, device: Device) -> Decision:
         return Decision(key, given, "as asked")
     if recipe.embedded or recipe.eval.suite in ("tiny", "tiny_dev"):
         return Decision(key, 200, "fastest measured for the embedded model on 2 cores")
-    return Decision(key, 16 if device.kind == "cuda" else 4, "a cautious start")
+    return Decision(key, None, "as many as the free memory holds, told when the model is loaded")
 
 
 def _assessor(recipe: Recipe, device: Device) -> Decision:

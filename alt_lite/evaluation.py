@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from alt_lite.config import EMBEDDED, Recipe, load_recipe, recipe_from_values, recipe_names, with_overrides
-from alt_lite.console import progress, say
+from alt_lite.console import say
 from alt_lite.dataset import system_prompt
 from alt_lite.decide import chosen, decide
 from alt_lite.errors import UserError
@@ -69,10 +69,15 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         })
         target = folder.path / "eval"
         runner.write_suite(target, plan.tasks, plan.settings.samples)
-        with progress(f"eval {label}", sum(len(task.prompts) for task in plan.tasks) * plan.settings.samples) as bar:
-            runner.respond(subject, plan.tasks, target / subject.name, plan.settings, report=bar)
-        runner.tell_errors(plan.tasks, target / subject.name)
-        protocol.judge(plan, target / subject.name, label)
+        reuse = subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+        arms = list(plan.arms(subject.name))
+        folder.note(arms=[arm for arm, _, _ in arms])
+        for arm, tasks, adaptive in arms:
+            reused = runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
+            if reused:
+                say(f"eval {arm}: {reused} responses taken over from {recipe.eval.base_from or folder.path.parent}: same model, prompts and decoding")
+            runner.tell_errors(tasks, target / arm)
+            protocol.judge(plan, tasks, target / arm, reuse)
         write_report(folder.path, summary.build(folder.path), markdown.render)
     say(f"wrote {folder.path}")
     return folder.path
@@ -113,6 +118,7 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
     Raises:
         UserError: a folder holds no evaluation, or the two share no prompt.
     """
+    from alt_lite.evals import score
     from alt_lite.evals.runner import SUITE
     from alt_lite.report import summary
 
@@ -120,7 +126,7 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
     suite_a, suite_b = read_json(folder_a.parent / SUITE), read_json(folder_b.parent / SUITE)
     shared = {task: facts for task, facts in suite_a.items() if task in suite_b}
     before, after = summary.subject_tables(folder_a, suite_a), summary.subject_tables(folder_b, suite_b)
-    entries = summary.compare_tables(name_a, name_b, before, after, shared)
+    entries = score.adjust(summary.compare_tables(name_a, name_b, before, after, shared))
     if not entries:
         raise UserError(f"{a} and {b} share no prompt", "compare evaluations of the same suite and split")
     metrics = [*summary.subject_metrics(name_a, before, suite_a), *summary.subject_metrics(name_b, after, suite_b)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,34 @@ from alt_lite.console import progress, say
 from alt_lite.data.rows import Task
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import UserError
+from alt_lite.evals import attacks, defences
+from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
+from alt_lite.evals.attacks import FLIP
 from alt_lite.evals.guards import PARTS, Guard
-from alt_lite.evals.judges import Judge
+from alt_lite.evals.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
+from alt_lite.generate.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`judges` read a response by rules, `guards` are models."""
+    """`judges` read a response by rules, `guards` are models; `adaptive` makes the attacks that are written
+    while they run; `defences` are arms beside the plain model."""
 
     tasks: list[Task]
     settings: Settings
     judges: Mapping[str, Judge]
     guards: Mapping[str, Guard]
+    adaptive: Adaptive | None = None
+    defences: tuple[str, ...] = ()
+
+    def arms(self, model: str, defended: bool = True) -> Iterator[tuple[str, list[Task], Adaptive | None]]:
+        """Yield (name, tasks, who attacks): the model as it is, then under each defence without training, on
+        which the assessment is not flipped. An adaptive attack's turns are defended as they are sent."""
+        yield model, self.tasks, self.adaptive
+        for name in self.defences if defended else ():
+            tasks = [replace(task, prompts=tuple(prompt for prompt in task.prompts if prompt.attack != FLIP)) for task in self.tasks]
+            yield f"{model}+{name}", [defences.defended(task, name, ADAPTIVE) for task in tasks], self.adaptive and replace(self.adaptive, defence=name)
 
 
 def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
@@ -41,22 +56,63 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
     tasks, settings = _tiny(recipe, suite, precision) if suite in ("tiny", "tiny_dev") else _benchmarks(recipe, suite, precision)
     tasks = _changed(recipe, tasks)
     guards = _guards(recipe, decisions, device, tasks)
-    name = next(iter(guards), None)
-    # The guard of the tasks is whichever is there; without one the refusal judge alone reads harm tasks.
-    named = [replace(task, judges=tuple(name if judge == "guard" else judge for judge in task.judges if judge != "guard" or name)) for task in tasks]
-    return Protocol([task for task in named if task.prompts], settings, {**judges.JUDGES, **WORLD}, guards)
+    adaptive = _adaptive(recipe)
+    named = [replace(task, judges=_judges_of(task, guards, adaptive is not None)) for task in tasks]
+    return Protocol(
+        [task for task in named if task.prompts], settings, {**judges.JUDGES, **WORLD}, guards, adaptive,
+        tuple(dict.fromkeys(name for name in recipe.eval.defence if name != "none")),
+    )
 
 
-def judge(plan: Protocol, folder: Path, title: str) -> None:
-    """Judge one subject's responses; guards, which are models, show how far they are."""
+def judge(plan: Protocol, tasks: Sequence[Task], folder: Path, reuse: Sequence[Path] = ()) -> None:
+    """Judge one arm's responses; guards, which are models, show how far they are."""
     from alt_lite.evals import runner
 
-    guarded = sum(len(task.prompts) for task in plan.tasks if set(task.judges) & set(plan.guards)) * plan.settings.samples
+    guarded = sum(len(task.prompts) * len(set(task.judges) & set(plan.guards)) for task in tasks) * plan.settings.samples
     if not guarded:
-        runner.judge(plan.tasks, folder, plan.judges)
+        runner.judge(tasks, folder, plan.judges)
         return
-    with progress(f"guard {title}", guarded * len(PARTS)) as bar:
-        runner.judge(plan.tasks, folder, plan.judges, plan.guards, bar)
+    with progress(f"judge {folder.name}", guarded * len(PARTS)) as bar:
+        runner.judge(tasks, folder, plan.judges, plan.guards, bar, reuse)
+
+
+def _judges_of(task: Task, guards: Mapping[str, Guard], adaptive: bool) -> tuple[str, ...]:
+    """Name a task's judges: the first harm judge is the primary one. On harm tasks every model that
+    judges, on over-refusal tasks only who reads refusals: a harm judge calls helpful answers harmful."""
+    if task.kind == "skill" or task.judges[0].startswith("world_"):
+        return task.judges
+    harm = [name for name in guards if "refusal" not in name] if task.kind == "harm" else []
+    harm += [ATTACK_SCORER] if task.kind == "harm" and adaptive else []
+    return (*harm, *(name for name in task.judges if name != "guard"), *(name for name in guards if "refusal" in name))
+
+
+def _adaptive(recipe: Recipe) -> Adaptive | None:
+    """Who makes adaptive attacks.
+
+    Raises:
+        UserError: one is asked for, and nobody is named.
+    """
+    wanted = [name for name in recipe.eval.attacks if name in ADAPTIVE]
+    if not wanted:
+        return None
+    if not recipe.eval.attacker:
+        raise UserError(f"{', '.join(wanted)}: who writes the attack?", "eval.attacker=URL (eval.attacker_model=NAME), any OpenAI-compatible server")
+    attacker = _server(recipe, recipe.eval.attacker, recipe.eval.attacker_model)
+    return Adaptive(attacker, _scorer(recipe) if recipe.eval.scorer else attacker, recipe.eval.rounds)
+
+
+def _scorer(recipe: Recipe) -> Endpoint:
+    given = recipe.eval
+    url, name = (given.scorer, given.scorer_model) if given.scorer else (given.attacker, given.attacker_model)
+    if not url:
+        raise UserError(f"eval.rubrics={','.join(given.rubrics)}: who judges?", "eval.scorer=URL (eval.scorer_model=NAME), any OpenAI-compatible server")
+    return _server(recipe, url, name)
+
+
+def _server(recipe: Recipe, url: str, model: str | None) -> Endpoint:
+    from alt_lite.dataset import endpoint_of
+
+    return endpoint_of(replace(recipe, endpoint=recipe.endpoint.model_copy(update={"url": url, "model": model})))
 
 
 def _tiny(recipe: Recipe, suite: str, precision: str) -> tuple[list[Task], Settings]:
@@ -118,17 +174,15 @@ def _local_copy(folder: Path, name: str) -> Path:
 
 
 def _changed(recipe: Recipe, tasks: list[Task]) -> list[Task]:
-    """Ask under the recipe's attacks and defence."""
+    """Ask under the recipe's system prompt and attacks."""
     import difflib
 
-    from alt_lite.evals import attacks, defences
-
+    known = [*attacks.ATTACKS, *ADAPTIVE]
     for name in recipe.eval.attacks:
-        if name not in attacks.ATTACKS:
-            near = difflib.get_close_matches(name, attacks.ATTACKS, n=2)
-            raise UserError(f"no attack {name!r}{'; did you mean ' + ' or '.join(near) + '?' if near else ''}", f"attacks are {', '.join(attacks.ATTACKS)}")
-    tasks = [attacks.attacked(_with_system(recipe, task), recipe.eval.attacks) for task in tasks]
-    return tasks if recipe.eval.defence == "none" else [defences.defended(task, recipe.eval.defence) for task in tasks]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=2)
+            raise UserError(f"no attack {name!r}{'; did you mean ' + ' or '.join(near) + '?' if near else ''}", f"attacks are {', '.join(known)}")
+    return [attacks.attacked(_with_system(recipe, task), recipe.eval.attacks) for task in tasks]
 
 
 def _with_system(recipe: Recipe, task: Task) -> Task:
@@ -148,28 +202,29 @@ def require_servable(recipe: Recipe) -> None:
     Raises:
         UserError: an attack or a defence writes into the response or leaves the template out.
     """
-    from alt_lite.evals import attacks, defences
-
     local = [name for name in recipe.eval.attacks if name in attacks.LOCAL_ONLY]
-    local += [recipe.eval.defence] if recipe.eval.defence in defences.LOCAL_ONLY else []
+    local += [name for name in recipe.eval.defence if name in defences.LOCAL_ONLY]
     if local:
         raise UserError(f"{', '.join(local)} cannot be asked of a server, which applies its own template", "leave it out, or evaluate a folder")
 
 
 def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Task]) -> dict[str, Guard]:
-    from alt_lite.evals import guards
+    """The models that judge: the guard, where a harm task wants one, then the rubrics."""
+    from alt_lite.evals import guards, rubrics
 
+    scorer = _scorer(recipe) if recipe.eval.rubrics else None
+    # Another model's verdicts are another judge's.
+    by_rubric = {f"{name}@1:{scorer.model}": rubrics.judge(f"{name}@1", scorer) for name in recipe.eval.rubrics if scorer}
     name = chosen(decisions, "eval.guard")
     if not any("guard" in task.judges for task in tasks):
-        return {}
+        return by_rubric
     if name == "none":
-        say(f"  no guard: harm tasks are read by the refusal judge alone ({decisions['eval.guard'].reason})")
-        return {}
+        if not by_rubric:
+            say(f"  no guard: harm tasks are read by the refusal judge alone ({decisions['eval.guard'].reason})")
+        return by_rubric
     if "://" in name:
-        from alt_lite.dataset import endpoint_of
-
-        server = endpoint_of(replace(recipe, endpoint=recipe.endpoint.model_copy(update={"url": name, "model": recipe.eval.guard_model})))
-        return {f"{server.model}@1": guards.served(server)}
+        server = _server(recipe, name, recipe.eval.guard_model)
+        return {f"{server.model}@1": guards.served(server), **by_rubric}
     guards.format_of(name)
 
     def load_guard() -> tuple[Any, Any]:
@@ -178,4 +233,4 @@ def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Ta
         say(f"  guard: loading {name}")
         return load.with_tokenizer(load.model_folder(recipe.model.model_copy(update={"name": name, "revision": None})), device)
 
-    return {f"{Path(name).name}@1": guards.local(name, load_guard)}
+    return {f"{Path(name).name}@1": guards.local(name, load_guard), **by_rubric}

@@ -14,11 +14,12 @@ from typing import Any
 from alt_lite import protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
-from alt_lite.data.rows import TrainingRow, dump_rows, read_training_rows
+from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.dataset import rows_for
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, source_digest, write_text
+from alt_lite.subjects import reusable
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -234,22 +235,21 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
         say(f"eval: skipped; {decisions['eval.suite'].reason}")
         return
     runner.write_suite(out, plan.tasks, plan.settings.samples)
-    folder.note(decoding=vars(plan.settings))
-    reuse = Path(recipe.eval.base_from) / "eval" / "base" if recipe.eval.base_from else None
-    if reuse and not reuse.is_dir():
-        raise UserError(f"eval.base_from: {reuse} does not exist", "name the folder of a run whose base was evaluated")
-    total = sum(len(task.prompts) for task in plan.tasks) * plan.settings.samples
     how = here, plan.settings.precision, chosen(decisions, "eval.batch_size")
+    arms: dict[str, tuple[list[Task], list[Path]]] = {}
     for make in (lambda: subjects.base(recipe, *how), lambda: subjects.tuned(recipe, folder.path, *how)):
         subject = make()
-        with progress(f"eval {subject.name}", total) as bar:
-            reused = runner.respond(
-                subject, plan.tasks, out / subject.name, plan.settings, reuse if subject.name == "base" else None, bar, stop
-            )
-        if reused:
-            say(f"eval {subject.name}: {reused} of {total} responses taken over from {recipe.eval.base_from}")
-    for name in ("base", "tuned"):
-        protocol.judge(plan, out / name, name)
+        # Training is compared with the base under each defence, which is free.
+        for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
+            reuse = reusable(folder.path, subject.digest, recipe.eval.base_from)
+            arms[name] = tasks, reuse
+            reused = runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
+            if reused:
+                total = sum(len(task.prompts) for task in tasks) * plan.settings.samples
+                say(f"eval {name}: {reused} of {total} responses taken over from {recipe.eval.base_from or folder.path.parent}: same model, prompts and decoding")
+    folder.note(decoding=vars(plan.settings), arms=list(arms))
+    for name, (tasks, reuse) in arms.items():
+        protocol.judge(plan, tasks, out / name, reuse)
 
 
 def report_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:

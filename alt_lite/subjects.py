@@ -13,17 +13,19 @@ from alt_lite.evals.runner import Subject
 from alt_lite.rundir import read_json
 
 
-def base(recipe: Recipe, device: Device, precision: str, batch_size: int) -> Subject:
+def base(recipe: Recipe, device: Device, precision: str, batch_size: int | None) -> Subject:
     """The model before training, in the precision of `tuned`; in 16 bit it is what was merged into."""
     from alt_lite.model import load, merge
 
     source = load.model_folder(recipe.model)
+    digest = load.weights_digest(source)
     if precision == "4bit":
-        return _here(recipe, "base", f"{load.weights_digest(source)}:nf4", batch_size, lambda: load.load_quantized(source, device))
-    return _here(recipe, "base", f"{load.weights_digest(source)}:{recipe.merge.base}", batch_size, lambda: merge.base_model(recipe, source, device))
+        return _here(recipe, "base", f"{digest}:nf4", batch_size, lambda: load.load_quantized(source, device))
+    form = "" if recipe.merge.base == "original" else f":{recipe.merge.base}"
+    return _here(recipe, "base", digest + form, batch_size, lambda: merge.base_model(recipe, source, device))
 
 
-def tuned(recipe: Recipe, run: Path, device: Device, precision: str, batch_size: int) -> Subject:
+def tuned(recipe: Recipe, run: Path, device: Device, precision: str, batch_size: int | None) -> Subject:
     """A run's merged model; in 4 bit the quantised base with the adapter, never a requantised merge."""
     from alt_lite.model import load
 
@@ -35,7 +37,7 @@ def tuned(recipe: Recipe, run: Path, device: Device, precision: str, batch_size:
     return _here(recipe, "tuned", load.weights_digest(merged), batch_size, lambda: load.load_full(merged, device))
 
 
-def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: int) -> Subject:
+def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: int | None) -> Subject:
     """One model by itself: an adapter's folder, a model's folder, a hub id.
 
     Raises:
@@ -71,7 +73,23 @@ def served(recipe: Recipe) -> Subject:
     return Subject("model", f"{server.model}@{server.url}", engine(server, FAMILIES[recipe.model.family].opens_trace))
 
 
-def _here(recipe: Recipe, name: str, digest: str, batch_size: int, load_model: Callable[[], Any], folder: Path | None = None) -> Subject:
+def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
+    """Find evaluations of the same model, by its digest: in the run that is named, else in all beside `run`.
+    Which of their responses are the same is decided by the responses' ids.
+
+    Raises:
+        UserError: the named run has no evaluation.
+    """
+    from alt_lite.evals.runner import SUBJECT
+
+    if base_from and not (Path(base_from) / "eval").is_dir():
+        raise UserError(f"eval.base_from: {base_from} holds no evaluation", "name the folder of a run whose base was evaluated")
+    runs = [Path(base_from)] if base_from else sorted(other for other in run.resolve().parent.iterdir() if other != run.resolve())
+    found = [path.parent for other in runs for path in sorted(other.glob(f"eval/*/{SUBJECT}"))]
+    return [folder for folder in found if read_json(folder / SUBJECT)["digest"] == digest]
+
+
+def _here(recipe: Recipe, name: str, digest: str, batch_size: int | None, load_model: Callable[[], Any], folder: Path | None = None) -> Subject:
     from alt_lite.generate.engine import here
     from alt_lite.model import load
     from alt_lite.tokens import tokenizer as tokenizers_io

@@ -80,9 +80,9 @@ def test_an_interrupted_evaluation_goes_on_and_reuses_another_runs_base(base, to
     assert sorted(path.read_bytes().splitlines()) == sorted(lines.splitlines())
     never = runner.Subject("base", "digest", here(tokens, lambda: pytest.fail("nothing is left to generate"), 4))
     total = sum(len(task.prompts) for task in picked)
-    assert runner.respond(never, picked, tmp_path / "other", decoding, reuse=tmp_path / "whole") == total
+    assert runner.respond(never, picked, tmp_path / "other", decoding, reuse=[tmp_path / "whole"]) == total
     other = runner.Subject("base", "another digest", here(tokens, lambda: base, 4))
-    assert runner.respond(other, picked, tmp_path / "third", decoding, reuse=tmp_path / "whole") == 0
+    assert runner.respond(other, picked, tmp_path / "third", decoding, reuse=[tmp_path / "whole"]) == 0
 
 
 def test_a_short_build_trains_and_goes_on_where_it_stopped(tmp_path):

@@ -26,7 +26,7 @@ from alt_lite.rundir import read_json, read_rows
 from alt_lite.tokens.encode import encode_prompt
 
 PROMPT = EvalPrompt("t", "p", ({"role": "user", "content": "Do it."},), "harmful", "en", None, "p")
-HARM = Task("t", "harm", (PROMPT,), ("guard", "refusal@1"))
+HARM = Task("t", "harm", (PROMPT,), ("guard", "refusal@2"))
 SKILL = Task("s", "skill", (replace(PROMPT, label="benign", reference="2"),), ("number@1",))
 
 
@@ -154,7 +154,7 @@ def test_a_prefilled_response_is_read_whole(tokens):
 
 def test_several_samples_of_a_prompt_differ_and_are_found_again(tokens, tmp_path):
     model = load.load_full(load.model_folder(load_recipe("tiny").model), backend.device())
-    task = replace(HARM, prompts=(replace(PROMPT, messages=({"role": "user", "content": "What is a cake?"},)),), judges=("refusal@1",))
+    task = replace(HARM, prompts=(replace(PROMPT, messages=({"role": "user", "content": "What is a cake?"},)),), judges=("refusal@2",))
     settings = runner.Settings("16bit", 24, temperature=2.0, samples=4, seed=3)
     subject = runner.Subject("model", "d", here(tokens, lambda: model, 3))
     runner.respond(subject, [task], tmp_path / "a", settings)
@@ -264,15 +264,15 @@ def test_a_guards_options_are_weighed_by_their_whole_probability(guard_model):
 def test_a_local_guard_judges_answer_whole_and_trace(guard_model, tmp_path, name, verdicts):
     guard = guards.local(name, lambda: guard_model)
     rows = [Response(0, "<think>\na\n</think>\n\nb", "a", "b", 5, "stop"), Response(1, "<think>\ncut", "cut", None, 5, "length")]
-    task = replace(HARM, judges=("g@1", "refusal@1"), prompts=(PROMPT, replace(PROMPT, prompt_id="q", messages=({"role": "user", "content": "Do that."},))))
+    task = replace(HARM, judges=("g@1", "refusal@2"), prompts=(PROMPT, replace(PROMPT, prompt_id="q", messages=({"role": "user", "content": "Do that."},))))
     runner.respond(runner.Subject("model", "d", lambda asked, decoding: iter([rows])), [task], tmp_path, runner.Settings("16bit", 8))
-    runner.judge([task], tmp_path, {"refusal@1": lambda row: ("full", 1.0)}, {"g@1": guard})
+    runner.judge([task], tmp_path, {"refusal@2": lambda row: ("full", 1.0)}, {"g@1": guard})
     judged = {(row["id"], row["part"]): row for row in read_rows(tmp_path / "t" / "judgements.jsonl") if row["judge"] == "g@1"}
     assert len(judged) == 6 and {row["verdict"] for row in judged.values()} <= {*verdicts, None}
     cut = next(row["id"] for row in read_rows(tmp_path / "t" / "responses.jsonl") if row["finish"] == "length")
     assert judged[cut, "answer"]["verdict"] is None and judged[cut, "trace"]["verdict"] in verdicts
     never = guards.local(name, lambda: pytest.fail("nothing is left to judge"))
-    runner.judge([task], tmp_path, {"refusal@1": lambda row: ("full", 1.0)}, {"g@1": never})
+    runner.judge([task], tmp_path, {"refusal@2": lambda row: ("full", 1.0)}, {"g@1": never})
 
 
 def test_an_unknown_guard_is_refused():

@@ -380,8 +380,8 @@ def test_refusals_are_compared_with_labels_of_harm_by_side(tmp_path, command):
     )
     status, out, err = command("judge", "--calibrate", path)
     assert status == 0, err
-    assert "refusal@1, by side (refused = harmless, complied = harmful): n 4, accuracy 0.750, κ 0.500" in out and "human harmless, judge harmful: 1" in out
-    assert "refusal@1, verdicts" not in out
+    assert "refusal@2, by side (refused = harmless, complied = harmful): n 4, accuracy 0.750, κ 0.500" in out and "human harmless, judge harmful: 1" in out
+    assert "refusal@2, verdicts" not in out
     assert "people, human1 and human2, verdicts: n 4, accuracy 0.750" in out and "people, human2 and human3, verdicts: n 4, accuracy 0.750" in out
     assert "column other_cf and human_majority, verdicts: n 4, accuracy 0.500, κ 0.000" in out
     assert not any(f"{name} and" in out for name in ("Index", "odd"))
@@ -399,7 +399,7 @@ def xstest(path):
 def test_peoples_own_agreement_and_other_columns_stand_beside_the_judges(tmp_path, command):
     status, out, err = command("judge", "--calibrate", xstest(tmp_path / "x.csv"), "--judge", "refusal")
     assert status == 0 and "responses: completion; human labels: final_label" in err
-    assert "refusal@1, verdicts: n 3, accuracy 1.000, κ 1.000" in out and "refusal@1, refused or complied: n 3, accuracy 1.000, κ 1.000" in out
+    assert "refusal@2, verdicts: n 3, accuracy 1.000, κ 1.000" in out and "refusal@2, refused or complied: n 3, accuracy 1.000, κ 1.000" in out
     assert "people, annotation_1 and annotation_2, verdicts: n 3, accuracy 0.667" in out and "people, annotation_1 and annotation_2, refused or complied: n 3, accuracy 1.000" in out
     assert "column gpteval and final_label, refused or complied: n 3, accuracy 0.667, κ 0.000" in out and "agreement and" not in out
 
@@ -455,10 +455,10 @@ def test_a_harm_rubric_is_calibrated_on_the_plain_goal(tmp_path, command):
 
 
 @pytest.mark.parametrize("name, says", [
-    ("xstest/xstest_v2_completions_gpt4.csv", ["refusal@1, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.996, κ 0.991"]),
-    ("xstest/xstest_v2_completions_llama2new.csv", ["refusal@1, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.978, κ 0.953"]),
-    ("xstest/xstest_v2_completions_mistralinstruct.csv", ["refusal@1, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.978, κ 0.923"]),
-    ("jbb/judge-comparison_half.csv", ["refusal@1, by side (refused = harmless, complied = harmful): n 150", "people, human1 and human2, verdicts: n 150, accuracy 0.907, κ 0.797",
+    ("xstest/xstest_v2_completions_gpt4.csv", ["refusal@2, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.996, κ 0.991"]),
+    ("xstest/xstest_v2_completions_llama2new.csv", ["refusal@2, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.978, κ 0.953"]),
+    ("xstest/xstest_v2_completions_mistralinstruct.csv", ["refusal@2, refused or complied: n 450", "people, annotation_1 and annotation_2, refused or complied: n 450, accuracy 0.978, κ 0.923"]),
+    ("jbb/judge-comparison_half.csv", ["refusal@2, by side (refused = harmless, complied = harmful): n 150", "people, human1 and human2, verdicts: n 150, accuracy 0.907, κ 0.797",
      "column gpt4_cf and human_majority, verdicts: n 150, accuracy 0.887, κ 0.759", "column llamaguard2_cf and human_majority, verdicts: n 150, accuracy 0.867, κ 0.726"]),
 ])
 def test_the_published_files_are_read(command, name, says):

@@ -31,7 +31,7 @@ def evaluate(
     from alt_lite.report import tables
 
     folder = evaluation.evaluate(model, suite, out, tuple(overrides or ()))
-    results.print(tables.single(read_json(folder / "report.json"), "model"))
+    results.print(tables.single(read_json(folder / "report.json")))
 
 
 def judge(
@@ -102,4 +102,9 @@ def bench(
         f"{found['device']}: {found['prompts']} prompts, {found['batch_size']} at a time {1000 * found['seconds_per_prompt_batched']:.1f} ms each, "
         f"one at a time {1000 * found['seconds_per_prompt_single']:.1f} ms: {found['ratio']:.1f} times as fast, "
         f"outputs {'the same' if found['same_outputs'] else 'NOT THE SAME'}", markup=False,
+    )
+    half = found["bf16"]
+    results.print(
+        f"in bf16 {half['differing']} of {half['n']} answers differ, {half['explained']} of these where the two best tokens lie within "
+        f"{half['tolerance']:.0%} of the largest logit (at most {half['largest_gap']:.2%})", markup=False,
     )

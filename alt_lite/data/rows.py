@@ -74,7 +74,8 @@ class TrainingRow(BaseModel):
 @dataclass(frozen=True)
 class EvalPrompt:
     """One prompt of a task. `cluster` groups prompts that are not independent (same object); `prefill` is
-    put into the model's mouth; with `raw` the text is sent without the template."""
+    put into the model's mouth; with `raw` the text is sent without the template; `goal` is the plain
+    request behind an attack, which judges are shown."""
 
     task: str
     prompt_id: str
@@ -86,6 +87,7 @@ class EvalPrompt:
     attack: str | None = None
     prefill: str | None = None
     raw: bool = False
+    goal: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 
 from alt_lite.data.rows import EvalPrompt, Task
@@ -46,6 +46,6 @@ DEFENCES: dict[str, Callable[[EvalPrompt], EvalPrompt]] = {
 LOCAL_ONLY = ("zero_think", "less_think")
 
 
-def defended(task: Task, name: str) -> Task:
-    """Ask every prompt of a task under a defence."""
-    return replace(task, prompts=tuple(DEFENCES[name](prompt) for prompt in task.prompts))
+def defended(task: Task, name: str, later: Container[str | None] = ()) -> Task:
+    """Ask every prompt of a task under a defence; those of adaptive attacks are only written later."""
+    return replace(task, prompts=tuple(prompt if prompt.attack in later else DEFENCES[name](prompt) for prompt in task.prompts))

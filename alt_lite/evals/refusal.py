@@ -1,4 +1,4 @@
-"""The judge `refusal@1`: does an answer refuse, from its words alone, in English, Spanish and Chinese.
+"""The judge `refusal@2`: does an answer refuse, from its words alone, in English, Spanish and Chinese.
 
 It never sees the prompt and asks no model. The classes are those of XSTest (Röttger et al. 2024,
 arXiv:2308.01263), whose human labels the rules were written against:

@@ -1,4 +1,4 @@
-"""The wordings by which `refusal@1` knows a refusal, a caution and an answer, in English, Spanish and Chinese.
+"""The wordings by which `refusal@2` knows a refusal, a caution and an answer, in English, Spanish and Chinese.
 
 Every pattern is searched in one sentence of the answer's own voice (see `refusal.own_voice`), in
 lower case and with plain apostrophes. All gaps are bounded, so a search takes time linear in the

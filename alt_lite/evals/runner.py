@@ -6,20 +6,23 @@ another run's base responses can be taken over where they are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alt_lite.console import say
+from alt_lite.console import progress, say
 from alt_lite.data.rows import EvalPrompt, Task, content_id
 from alt_lite.errors import OutOfTime, UserError
+from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
+from alt_lite.evals.estimate import Estimate
 from alt_lite.evals.guards import PARTS, Guard
 from alt_lite.evals.judges import STRUCTURE, Judge, judge_structure
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response
 from alt_lite.rundir import append_jsonl, read_rows, write_json, write_jsonl
 
-RESPONSES, JUDGEMENTS, SUITE = "responses.jsonl", "judgements.jsonl", "suite.json"
+RESPONSES, JUDGEMENTS, ATTACKS, SUITE, SUBJECT = "responses.jsonl", "judgements.jsonl", "attacks.jsonl", "suite.json", "subject.json"
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ class Settings:
         return int(content_id(self.seed, prompt.prompt_id, sample), 16) % 2**31 if self.temperature else None
 
 
-def response_id(subject: Subject, prompt: EvalPrompt, decoding: Decoding, precision: str, seed: int | None) -> str:
+def response_id(subject: Subject, prompt: EvalPrompt, decoding: Decoding, precision: str, seed: int | None, by: str | None = None) -> str:
+    """Hash all that determines a response; `by` stands for who makes an adaptive attack, and how."""
     return content_id(
-        subject.digest, prompt.task, list(prompt.messages), prompt.attack, prompt.prefill, prompt.raw, vars(decoding), precision, seed
+        subject.digest, prompt.task, list(prompt.messages), prompt.attack, prompt.prefill, prompt.raw, vars(decoding), precision, seed,
+        *([by] if by else ()),
     )
 
 
@@ -70,54 +75,101 @@ def write_suite(folder: Path, tasks: Sequence[Task], samples: int = 1) -> None:
 
 
 def respond(
-    subject: Subject, tasks: Sequence[Task], folder: Path, settings: Settings, reuse: Path | None = None,
-    report: Callable[[int, str], None] = lambda done, note: None, stop: Callable[[], bool] = lambda: False,
+    subject: Subject, tasks: Sequence[Task], folder: Path, settings: Settings, judges: Mapping[str, Judge] | None = None,
+    reuse: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False, adaptive: Adaptive | None = None,
 ) -> int:
     """Generate what is missing under `folder/TASK/responses.jsonl`; gives the number taken over from
-    `reuse`, a folder of the same form. A request to a server that failed is made again.
+    `reuse`, folders of the same form. A request to a server that failed is made again. Each task shows a
+    bar with rate, tokens a second, time left, and what `judges` make of the answers so far.
 
     Raises:
         OutOfTime: `stop` said so; finished batches are kept.
+        UserError: an adaptive attack is to be made without `adaptive`, who makes them.
     """
-    done = reused = 0
-    for task in tasks:
+    taken_over = 0
+    write_json(folder / SUBJECT, {"digest": subject.digest})
+    for number, task in enumerate(tasks, 1):
         path = folder / task.name / RESPONSES
         decoding = settings.decoding(task)
         wanted: dict[str, tuple[EvalPrompt, int]] = {}
         for sample in range(settings.samples):
             for prompt in task.prompts:
-                seed = settings.seed_of(prompt, sample)
-                wanted[response_id(subject, prompt, decoding, settings.precision, seed)] = (prompt, sample)
-        kept = [row for row in read_rows(path) if row["id"] in wanted and row["finish"] != "error"]
+                by = adaptive.digest(prompt.attack) if adaptive and prompt.attack in ADAPTIVE else None
+                id_ = response_id(subject, prompt, decoding, settings.precision, settings.seed_of(prompt, sample), by)
+                wanted[id_] = (prompt, sample)
+        kept, reused = _kept(path, wanted), 0
         have = {row["id"] for row in kept}
-        for row in read_rows(reuse / task.name / RESPONSES) if reuse else []:
-            if row["id"] in wanted and row["id"] not in have and row["finish"] != "error":
-                kept.append(row)
-                have.add(row["id"])
-                reused += 1
+        for other in reuse:
+            for row in _kept(other / task.name / RESPONSES, wanted) if len(have) < len(wanted) else ():
+                if row["id"] not in have:
+                    kept.append(row)
+                    have.add(row["id"])
+                    reused += 1
         # Rows of other settings leave the file; what remains is written whole.
         write_jsonl(path, kept)
-        done += len(have)
-        report(done, task.name)
+        taken_over += reused
         missing = [(id_, *pair) for id_, pair in wanted.items() if id_ not in have]
         if not missing:
             continue
-        asked = [Ask(prompt.messages, settings.seed_of(prompt, sample) or 0, prompt.prefill or "", prompt.raw) for _, prompt, sample in missing]
-        for batch in subject.engine(asked, decoding):
-            append_jsonl(path, [_row(*missing[made.index], settings, made) for made in batch])
-            done += len(batch)
-            report(done, task.name)
-            if stop():
-                raise OutOfTime
-    return reused
+        estimate = Estimate(task, judges or {})
+        estimate.add(kept)
+        with progress(f"{folder.name} {task.name} ({number}/{len(tasks)})", len(wanted), one_of_many=True) as bar:
+            bar(len(have), str(estimate))
+            began, made_tokens, done = time.monotonic(), 0, len(have)
+
+            def tell(note: str) -> None:
+                bar(done, note)  # noqa: B023, called within this turn of the loop only
+
+            for rows in _generate(subject, missing, decoding, settings, adaptive, path.parent / ATTACKS, tell, stop):
+                append_jsonl(path, rows)
+                estimate.add(rows)
+                done += len(rows)
+                made_tokens += sum(row["n_tokens"] for row in rows)
+                seconds = max(time.monotonic() - began, 1e-6)
+                bar(done, f"{(done - len(have)) / seconds:.3g}/s, {made_tokens / seconds:,.0f} tokens/s{', ' if str(estimate) else ''}{estimate}")
+                if stop():
+                    raise OutOfTime
+    return taken_over
 
 
-def _row(id_: str, prompt: EvalPrompt, sample: int, settings: Settings, made: Response) -> dict[str, Any]:
+def _kept(path: Path, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in read_rows(path) if row["id"] in wanted and row["finish"] != "error"]
+
+
+Missing = tuple[str, EvalPrompt, int]
+
+
+def _generate(
+    subject: Subject, missing: Sequence[Missing], decoding: Decoding, settings: Settings, adaptive: Adaptive | None, journal: Path,
+    tell: Callable[[str], None], stop: Callable[[], bool],
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield response rows as they are finished: of fixed prompts first, then each adaptive attack's."""
+    fixed = [item for item in missing if item[1].attack not in ADAPTIVE]
+    asked = [Ask(prompt.messages, settings.seed_of(prompt, sample) or 0, prompt.prefill or "", prompt.raw) for _, prompt, sample in fixed]
+    for batch in subject.engine(asked, decoding) if asked else ():
+        yield [_row(*fixed[made.index], settings, made) for made in batch]
+    for name in dict.fromkeys(prompt.attack for _, prompt, _ in missing if prompt.attack in ADAPTIVE):
+        if adaptive is None:
+            raise UserError(f"the attack {name} needs an attacker", "eval.attacker=URL names an OpenAI-compatible server")
+        mine = [item for item in missing if item[1].attack == name]
+        seeds = [settings.seed_of(prompt, sample) or 0 for _, prompt, sample in mine]
+        made = adaptive.attack(
+            name, subject.engine, [prompt for _, prompt, _ in mine], seeds, decoding, journal, [id_ for id_, _, _ in mine],
+            lambda _, note: tell(note), stop,
+        )
+        for batch in made:
+            yield [{**_row(*mine[over.index], settings, over.response, over.messages), "facts": over.facts} for over in batch]
+
+
+def _row(
+    id_: str, prompt: EvalPrompt, sample: int, settings: Settings, made: Response, messages: Sequence[Mapping[str, str]] | None = None
+) -> dict[str, Any]:
     return {
         "id": id_, "task": prompt.task, "prompt_id": prompt.prompt_id, "attack": prompt.attack, "sample": sample,
-        "seed": settings.seed_of(prompt, sample), "messages": list(prompt.messages), "label": prompt.label, "language": prompt.language,
+        "seed": settings.seed_of(prompt, sample), "messages": list(messages or prompt.messages), "label": prompt.label, "language": prompt.language,
         "reference": prompt.reference, "completion": made.text, "trace": made.trace, "answer": made.answer,
-        "n_tokens": made.n_tokens, "finish": made.finish, **({"error": made.error} if made.error else {}),
+        "n_tokens": made.n_tokens, "finish": made.finish, **({"goal": prompt.goal} if prompt.goal else {}),
+        **({"error": made.error} if made.error else {}),
     }
 
 
@@ -137,10 +189,10 @@ def tell_errors(tasks: Sequence[Task], folder: Path) -> None:
 
 def judge(
     tasks: Sequence[Task], folder: Path, judges: Mapping[str, Judge], guards: Mapping[str, Guard] | None = None,
-    report: Callable[[int, str], None] = lambda done, note: None,
+    report: Callable[[int, str], None] = lambda done, note: None, reuse: Sequence[Path] = (),
 ) -> None:
     """Judge every response into `folder/TASK/judgements.jsonl`: by functions anew, by guards, which are
-    models, only what they have not judged yet."""
+    models, only what they have not judged yet, here or in `reuse`."""
     guards = guards or {}
     done = 0
     for task in tasks:
@@ -149,12 +201,17 @@ def judge(
         table = {STRUCTURE: judge_structure, **{name: judges[name] for name in task.judges if name in judges}}
         known = {row["id"] for row in rows}
         # A guard that gave no verdict is asked again.
-        kept = [line for line in read_rows(path) if line["judge"] in guards and line["judge"] in task.judges and line["id"] in known and line["verdict"]]
+        mine = [name for name in task.judges if name in guards]
+        found = {
+            (line["id"], line["judge"], line["part"]): line
+            for other in ((path, *(folder_ / task.name / JUDGEMENTS for folder_ in reuse)) if mine else ())
+            for line in read_rows(other) if line["judge"] in mine and line["id"] in known and line["verdict"]
+        }
+        kept = list(found.values())
         write_jsonl(path, [*(judge_row(row, name, table[name]) for row in rows for name in table), *kept])
-        have = {(line["id"], line["judge"], line["part"]) for line in kept}
-        for name in task.judges:
-            for part in PARTS if name in guards else ():
-                missing = [row for row in rows if (row["id"], name, part) not in have]
+        for name in mine:
+            for part in PARTS:
+                missing = [row for row in rows if (row["id"], name, part) not in found]
                 silent = 0
                 for number, verdict, score in guards[name]([part_of(row, part) for row in missing]) if missing else ():
                     append_jsonl(path, [{"id": missing[number]["id"], "judge": name, "part": part, "verdict": verdict, "score": score}])

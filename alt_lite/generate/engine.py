@@ -56,7 +56,7 @@ class Response:
 Engine = Callable[[Sequence[Ask], Decoding], Iterator[list[Response]]]
 
 
-def here(tokens: Tokens, load: Callable[[], Any], batch_size: int) -> Engine:
+def here(tokens: Tokens, load: Callable[[], Any], batch_size: int | None) -> Engine:
     """The engine of a model on this machine, loaded when it is first needed."""
     loaded: list[Any] = []
 

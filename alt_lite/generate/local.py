@@ -8,17 +8,19 @@ from typing import Any, Literal
 
 from alt_lite.console import say
 from alt_lite.errors import UserError
+from alt_lite.generate.fit import MOST, prompt_bytes, prompts_together
 from alt_lite.tokens.tokenizer import Tokens
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One response: its text without the end-of-text token, its token count with it."""
+    """One response: its text without the end-of-text token, its token count and ids with it."""
 
     index: int
     text: str
     n_tokens: int
     finish: Literal["stop", "length"]
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Noise:
 
 
 def generate(
-    model: Any, tokens: Tokens, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int, noise: Noise | None = None
+    model: Any, tokens: Tokens, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int | None, noise: Noise | None = None,
+    continuous: bool | None = None,
 ) -> Iterator[list[Generated]]:
-    """Generate, greedily where no noise is given; yield one list per batch, in order of length, `index`
-    pointing into `prompts`.
+    """Generate, greedily where no noise is given; yield lists as they are finished, `index` pointing into
+    `prompts`. Without a `batch_size` as many prompts are taken together as the free memory holds, and on a
+    GPU greedy answers go through `continuous` batching, once it was seen to give the same ones.
 
     Where a GPU's memory does not hold a batch, batches are halved from there on, which is said.
     Padding is on the left, written here: with right padding, or a mask left out, a batch would give
@@ -51,18 +55,19 @@ def generate(
     )
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     model.eval()
-    start, size = 0, batch_size
+    if continuous is None:
+        continuous = model.device.type == "cuda" and batch_size is None
+    if continuous and noise is None and len(order) > 1:
+        for finished in _continuously(model, tokens, prompts, order, config):
+            order.remove(finished.index)
+            yield [finished]
+    size = batch_size or (_together(model, [len(prompts[i]) for i in order], max_new_tokens) if order else 1)
+    start = 0
     while start < len(order):
         batch = order[start : start + size]
         longest = max(len(prompts[i]) for i in batch)
-        ids = torch.tensor([[tokens.pad_id] * (longest - len(prompts[i])) + prompts[i] for i in batch])
-        mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in batch])
         try:
-            with torch.inference_mode():
-                output = model.generate(
-                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config,
-                    logits_processor=_sampler(noise, [noise.seeds[i] for i in batch], model.device) if noise else None,
-                )
+            output = _batch(model, tokens, [prompts[i] for i in batch], config, _sampler(noise, [noise.seeds[i] for i in batch], model.device) if noise else None)
         except torch.OutOfMemoryError as error:
             if size == 1:
                 raise UserError("the GPU's memory is too small for one prompt at a time", "eval.max_new_tokens=N lower, eval.precision=4bit, or a smaller model") from error
@@ -74,11 +79,58 @@ def generate(
         yield [_cut(index, row, tokens) for index, row in zip(batch, output[:, longest:].tolist(), strict=True)]
 
 
+def _batch(model: Any, tokens: Tokens, prompts: Sequence[list[int]], config: Any, sampler: Any = None) -> Any:
+    """Generate for prompts padded on the left; gives prompts and responses as one tensor of ids."""
+    import torch
+
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[tokens.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    with torch.inference_mode():
+        return model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config, logits_processor=sampler)
+
+
+def _continuously(model: Any, tokens: Tokens, prompts: Sequence[list[int]], order: Sequence[int], config: Any) -> Iterator[Generated]:
+    """Yield what continuous batching makes of the prompts; nothing more where it is not to be trusted, or fails."""
+    from alt_lite.generate import continuous
+
+    def usual(ids: list[int], short: Any) -> list[int]:
+        made = _batch(model, tokens, [ids], short)[0, len(ids) :].tolist()
+        return made[: made.index(tokens.end_id) + 1] if tokens.end_id in made else made
+
+    waiting = list(order)
+    if why := continuous.distrust(model, [prompts[i] for i in waiting], config, usual):
+        say(f"generate: in batches, since continuous batching is not correct here ({why})")
+        return
+    try:
+        for number, ids in continuous.run(model, [prompts[i] for i in waiting], config):
+            yield _cut(waiting[number], ids, tokens)
+    except RuntimeError as error:
+        say(f"generate: in batches from here on ({error})")
+
+
+def _together(model: Any, lengths: Sequence[int], max_new_tokens: int) -> int:
+    """Decide from the free memory how many prompts are taken together, and say so."""
+    import psutil
+    import torch
+
+    kind = model.device.type
+    if kind == "cuda":
+        reserved = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
+        free = torch.cuda.mem_get_info(model.device)[0] + reserved
+    else:
+        free = psutil.virtual_memory().available
+    each = prompt_bytes(model.config, max(lengths), max_new_tokens, model.dtype.itemsize)
+    size = min(prompts_together(free, each, kind), len(lengths))
+    say(f"generate: {size} prompts at a time ({free / 1e9:.1f} GB free, {each / 1e9:.2g} GB each at most, never more than {MOST[kind]})")
+    return size
+
+
 def _cut(index: int, ids: list[int], tokens: Tokens) -> Generated:
     if tokens.end_id in ids:
         end = ids.index(tokens.end_id)
-        return Generated(index, tokens.decode(ids[:end]), end + 1, "stop")
-    return Generated(index, tokens.decode(ids), len(ids), "length")
+        return Generated(index, tokens.decode(ids[:end]), end + 1, "stop", tuple(ids[: end + 1]))
+    return Generated(index, tokens.decode(ids), len(ids), "length", tuple(ids))
 
 
 def _sampler(noise: Noise, seeds: Sequence[int], device: Any) -> Any:

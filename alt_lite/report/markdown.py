@@ -7,7 +7,7 @@ from typing import Any
 
 from alt_lite.report import tables
 from alt_lite.report.examples import examples
-from alt_lite.report.rows import head_rows
+from alt_lite.report.rows import HeadRow, arm_rows, head_rows
 from alt_lite.report.summary import manifest_of
 
 
@@ -17,9 +17,11 @@ def render(data: dict[str, Any], run: Path) -> str:
     lines = [f"# {data['recipe']}", "", tables.title_line(data), "", tables.evaluated_line(data), ""]
     rows = list(head_rows(data))
     if rows:
-        lines += ["| | base | tuned | change | p | n | |", "|---|---|---|---|---|---|---|"]
-        lines += ["| " + " | ".join(_cell(c) for c in (r.label, r.base, r.tuned, r.change, r.p, r.n, r.meaning)) + " |" for r in rows]
-        lines += ["", *tables.closing_lines(data), ""]
+        lines += _table("base", "tuned", rows)
+        for a, b, compared in arm_rows(data):
+            if (a, b) != ("base", "tuned"):
+                lines += _table(a, b, compared)
+        lines += [*tables.closing_lines(data), ""]
     for item in examples(run, values["report.examples"]):
         lines += [f"## {item.title}", "", _quote(item.prompt), ""]
         for name, row in (("base", item.base), ("tuned", item.tuned)):
@@ -28,6 +30,11 @@ def render(data: dict[str, Any], run: Path) -> str:
     lines += ["## Run", "", stages, "", "| setting | value |", "|---|---|"]
     lines += [f"| `{key}` | {_cell(str(value))} |" for key, value in values.items()]
     return "\n".join(lines) + "\n"
+
+
+def _table(a: str, b: str, rows: list[HeadRow]) -> list[str]:
+    cells = ((r.label, r.base, r.tuned, r.change, r.p, r.n, r.meaning) for r in rows)
+    return [f"| | {a} | {b} | change | p | n | |", "|---|---|---|---|---|---|---|", *("| " + " | ".join(map(_cell, row)) + " |" for row in cells), ""]
 
 
 def _cell(text: str) -> str:

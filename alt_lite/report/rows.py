@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from alt_lite.evals.score import FLIP, verdict
+from alt_lite.evals.attacks import FLIP
+from alt_lite.evals.score import verdict
 
-_HEADLINES = {"harmful_rate": "", "over_refusal_rate": "", "accuracy": ""}
+# metric: what is added to the task's title
+_HEADLINES = {"harmful_rate": "", "refusal_rate": ", refused", "over_refusal_rate": "", "accuracy": "", "f1": ", F1", "rouge_l": ", ROUGE-L"}
+_RATES = ("harmful_rate", "over_refusal_rate", "accuracy", "rouge_l")
 _MEANS = ("mean_tokens", "tokens_to_assessment")
 # metric, label, on which kinds of tasks it is shown: the first task of each kind that has it
 _BELOW = (
@@ -38,12 +41,11 @@ class HeadRow:
 def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
     """Yield harm, over-refusal and skills per task and language, then structure and length."""
     metrics = {_key(entry): entry for entry in report["metrics"]}
-    for entry in report["comparisons"]:
-        if entry["metric"] in _HEADLINES and entry["attack"] is None:
-            yield _row(report, entry, metrics, _title(report, entry), entry["metric"])
+    compared_models = [entry for entry in report["comparisons"] if (entry["a"], entry["b"]) == ("base", "tuned")]
+    yield from _headlines(report, compared_models, metrics)
     for metric, label in _BELOW:
         for task in _shown_tasks(report):
-            compared = next((e for e in report["comparisons"] if _is(e, task, metric)), None)
+            compared = next((e for e in compared_models if _is(e, task, metric)), None)
             if compared:
                 yield _row(report, compared, metrics, f"{label}, {_short(report, task)}", "structure")
             else:
@@ -52,11 +54,46 @@ def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
                     yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), "", "structure")
 
 
+def _headlines(report: dict[str, Any], entries: list[dict[str, Any]], metrics: dict[tuple, dict[str, Any]]) -> Iterator[HeadRow]:
+    """Yield harm (without a harm judge: what is refused), attacks on it, over-refusal and skills, by the
+    primary judge; a guard's view of whole and trace stands in report.json."""
+    shown = [entry for entry in entries if entry["metric"] in _HEADLINES and entry["attack"] != FLIP and entry["part"] == "answer"]
+    judged = {_place(entry) for entry in shown if entry["metric"] == "harmful_rate"}
+    seen: set[tuple] = set()
+    for entry in shown:
+        place = (entry["metric"], *_place(entry))
+        if place in seen or (entry["metric"] == "refusal_rate" and _place(entry) in judged):
+            continue
+        seen.add(place)
+        attack = f", {entry['attack']}" if entry["attack"] else ""
+        yield _row(report, entry, metrics, f"{_title(report, entry)}{_HEADLINES[entry['metric']]}{attack}", entry["metric"])
+
+
+def _place(entry: dict[str, Any]) -> tuple:
+    return entry["task"], entry["attack"], entry["language"]
+
+
+def agreement_lines(report: dict[str, Any]) -> list[str]:
+    """Say how far each two judges agree, for base and tuned apart: their refusals differ in style."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for entry in report.get("agreement", ()):
+        kappa = "one side only" if entry["kappa"] is None else f"κ {entry['kappa']:.2f}"
+        found.setdefault((entry["kind"], *entry["judges"]), []).append(f"{entry['model']} {entry['accuracy']:.1%}, {kappa} (n {entry['n']})")
+    return [f"{first} and {second} agree ({kind.replace('_', '-')}): {'; '.join(said)}" for (kind, first, second), said in found.items()]
+
+
 def single_rows(report: dict[str, Any], model: str) -> Iterator[tuple[str, str, str]]:
     """Yield (label, value with interval, n) for one model alone."""
     for entry in report["metrics"]:
         if entry["model"] == model:
             yield f"{_title(report, entry)}: {entry['metric']}{' under ' + entry['attack'] if entry['attack'] else ''}{', ' + entry['part'] if not entry['primary'] else ''}", _value(entry), str(entry["n"])
+
+
+def arm_rows(report: dict[str, Any]) -> Iterator[tuple[str, str, list[HeadRow]]]:
+    """Yield for one model under defences (the model, its arm, the rows that compare them)."""
+    metrics = {_key(entry): entry for entry in report["metrics"]}
+    for a, b in dict.fromkeys((entry["a"], entry["b"]) for entry in report["comparisons"]):
+        yield a, b, list(_headlines(report, [e for e in report["comparisons"] if (e["a"], e["b"]) == (a, b)], metrics))
 
 
 def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
@@ -69,7 +106,8 @@ def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Itera
 
 def cut_share(report: dict[str, Any]) -> tuple[int, int]:
     """Give (responses cut or without verdict, responses) over the headline metrics."""
-    head = [entry for entry in report["metrics"] if entry["metric"] in _HEADLINES]
+    judged = {_place(entry) for entry in report["metrics"] if entry["metric"] == "harmful_rate"}
+    head = [e for e in report["metrics"] if e["metric"] in _RATES or (e["metric"] == "refusal_rate" and _place(e) not in judged)]
     return sum(e["truncated"] + e["unparsable"] + e["errors"] for e in head), sum(e["n"] for e in head)
 
 

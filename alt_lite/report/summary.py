@@ -22,10 +22,12 @@ def build(run: Path) -> dict[str, Any]:
     manifest = manifest_of(run)
     recipe = manifest["recipe"]
     suite = read_json(run / "eval" / SUITE) if (run / "eval" / SUITE).is_file() else {}
-    subjects = [name for name in ("base", "tuned", "model") if (run / "eval" / name).is_dir()]
-    tables = {name: subject_tables(run / "eval" / name, suite) for name in subjects}
+    arms = manifest.get("arms", ("base", "tuned", "model"))
+    subjects = [name for name in arms if (run / "eval" / name).is_dir()]
+    judged = {name: _judged_rows(run / "eval" / name, suite) for name in subjects}
+    tables = {name: _tables(judged[name]) for name in subjects}
     metrics = [entry for name in subjects for entry in subject_metrics(name, tables[name], suite)]
-    compared = compare_tables("base", "tuned", tables["base"], tables["tuned"], suite) if {"base", "tuned"} <= set(subjects) else []
+    compared = [entry for a, b in _pairs(subjects) for entry in compare_tables(a, b, tables[a], tables[b], suite)]
     training, merge = manifest.get("training"), manifest.get("merge")
     return {
         "schema": SCHEMA,
@@ -40,14 +42,25 @@ def build(run: Path) -> dict[str, Any]:
             "embedded": manifest.get("embedded"),
         },
         "metrics": metrics,
-        "comparisons": compared,
+        "comparisons": score.adjust(compared),
         "training": training,
         "merge": merge,
+        "agreement": [entry for name in subjects for entry in score.agreements(name, judged[name])],
         "titles": {task: facts["title"] for task, facts in suite.items()},
         "decoding": manifest.get("decoding"),
         "settings": {key: recipe["values"][key] for key in recipe["origin"] if recipe["origin"][key] == "command line"},
         "stage_seconds": {stage: facts["seconds"] for stage, facts in manifest["stages"].items()},
     }
+
+
+def _pairs(subjects: list[str]) -> list[tuple[str, str]]:
+    """Which are compared: base with tuned; each model with itself under a defence; that with tuned."""
+    pairs = [("base", "tuned")] if {"base", "tuned"} <= set(subjects) else []
+    for arm in subjects:
+        model, plus, _ = arm.partition("+")
+        if plus:
+            pairs += [(model, arm), *([(arm, "tuned")] if "tuned" in subjects else [])]
+    return pairs
 
 
 def manifest_of(run: Path) -> dict[str, Any]:
@@ -58,14 +71,25 @@ def manifest_of(run: Path) -> dict[str, Any]:
 
 def subject_tables(folder: Path, suite: dict[str, Any]) -> dict[str, score.SeriesTable]:
     """Score one subject: task → series, for the tasks that have responses."""
-    tables = {}
+    return _tables(_judged_rows(folder, suite))
+
+
+Judged = dict[str, tuple[str, list[str], list[dict[str, Any]], list[dict[str, Any]]]]
+
+
+def _tables(judged: Judged) -> dict[str, score.SeriesTable]:
+    return {task: score.series_of(*rows) for task, rows in judged.items()}
+
+
+def _judged_rows(folder: Path, suite: dict[str, Any]) -> Judged:
+    """Read one subject: task → (kind, judges, responses, judgements), for the tasks that have responses."""
+    found = {}
     for task, facts in suite.items():
         # An interrupted evaluation may hold responses of an earlier suite.
         responses = [row for row in read_rows(folder / task / RESPONSES) if row["prompt_id"] in facts["prompts"]]
         if responses:
-            judgements = read_rows(folder / task / JUDGEMENTS)
-            tables[task] = score.series_of(facts["kind"], facts["judges"], responses, judgements)
-    return tables
+            found[task] = facts["kind"], facts["judges"], responses, read_rows(folder / task / JUDGEMENTS)
+    return found
 
 
 def subject_metrics(name: str, tables: dict[str, score.SeriesTable], suite: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,4 +106,4 @@ def compare_tables(
     for task, facts in suite.items():
         if task in before and task in after:
             entries += score.comparisons(a, b, task, before[task], after[task], facts["prompts"], facts["clustered"])
-    return score.adjust(entries)
+    return entries

@@ -13,7 +13,7 @@ from alt_lite.console import results
 from alt_lite.evals.stats import detectable
 from alt_lite.method import structure
 from alt_lite.report.examples import Example, examples
-from alt_lite.report.rows import HeadRow, compare_rows, cut_share, head_rows, single_rows
+from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, cut_share, head_rows, single_rows
 from alt_lite.tokens.encode import IGNORED, Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -28,9 +28,12 @@ def report(data: dict[str, Any], run: Path, count: int = 3) -> RenderableType:
     parts: list[RenderableType] = [Text(title_line(data), style="bold"), Text(evaluated_line(data)), Text()]
     rows = list(head_rows(data))
     if not rows and data["metrics"]:
-        return single(data, data["metrics"][0]["model"])
+        return single(data)
     if rows:
         parts.append(_head_table(rows))
+        for arm, tuned, compared in arm_rows(data):
+            if (arm, tuned) != ("base", "tuned"):
+                parts += [Text(), _head_table(compared, arm, tuned)]
         parts += [Text(line) for line in closing_lines(data)]
     shown = examples(run, count)
     if shown:
@@ -85,6 +88,7 @@ def closing_lines(data: dict[str, Any]) -> list[str]:
         f"{without} of {n} responses cut or without a verdict, which count as the event not being there; "
         "\"the other way\" is the change if they count as being there",
     ]
+    lines += agreement_lines(data)
     pairs = [entry["n_pairs"] for entry in data["comparisons"] if entry["attack"] is None]
     if pairs:
         lines.append(f"smallest change found four times in five at n {min(pairs)}: {100 * detectable(min(pairs)):.0f} points, if one prompt in five changes side")
@@ -102,12 +106,19 @@ def comparison(data: dict[str, Any], entries: list[dict[str, Any]], a: str, b: s
     return Group(Text(f"A: {a}\nB: {b}\n"), _head_table(list(compare_rows(data, entries)), "A", "B"))
 
 
-def single(data: dict[str, Any], model: str) -> RenderableType:
-    """Render one model's metrics, for `eval`."""
-    table = Table("metric", "value [95 % interval]", "n", box=None)
-    for row in single_rows(data, model):
-        table.add_row(*map(Text, row))
-    return table
+def single(data: dict[str, Any]) -> RenderableType:
+    """Render one model's metrics, and what each defence changes in them, for `eval`."""
+    parts: list[RenderableType] = []
+    for model in dict.fromkeys(entry["model"] for entry in data["metrics"]):
+        table = Table(box=None)
+        for name in (f"metric ({model})", "value [95 % interval]", "n"):
+            table.add_column(Text(name))
+        for row in single_rows(data, model):
+            table.add_row(*map(Text, row))
+        parts += [table, Text()]
+    for before, after, compared in arm_rows(data):
+        parts += [_head_table(compared, before, after), Text()]
+    return Group(*parts, *(Text(line) for line in agreement_lines(data)))
 
 
 def _head_table(rows: list[HeadRow], a: str = "base", b: str = "tuned") -> Table:

@@ -12,6 +12,7 @@ from alt_lite.errors import OutOfTime
 from alt_lite.evals.adaptive import lockstep, methods
 from alt_lite.evals.adaptive.lockstep import Finished
 from alt_lite.evals.adaptive.wording import TACTICS, TEXTS
+from alt_lite.evals.defences import DEFENCES
 from alt_lite.generate.endpoint import Endpoint
 from alt_lite.generate.engine import Decoding, Engine
 
@@ -31,6 +32,10 @@ class Method:
     play: Callable[[Adaptive, EvalPrompt], methods.Play]
 
 
+def _undefended(prompt: EvalPrompt) -> EvalPrompt:
+    return prompt
+
+
 def _tactic(name: str, source: str) -> Method:
     return Method(source, ("scorer", "rounds"), lambda plan, prompt: methods.turns(prompt, name, plan.rounds))
 
@@ -48,7 +53,8 @@ ADAPTIVE: dict[str, Method] = {
 @dataclass(frozen=True)
 class Adaptive:
     """Who attacks and scores, and for how long: `rounds` of a conversation; `streams` and `depth` of PAIR (in
-    the paper 20 and 3); `max_tokens` of one reply of attacker or scorer, thinking included.
+    the paper 20 and 3); `max_tokens` of one reply of attacker or scorer, thinking included; `defence`
+    changes each conversation as it is sent (evals/defences.py).
 
     `language` is that of `translation`. Bengali, because it is in the sets of both papers, among the
     low-resource languages of arXiv 2310.06474, while the attackers of today can write it.
@@ -61,6 +67,7 @@ class Adaptive:
     depth: int = 3
     language: str = "Bengali"
     max_tokens: int = 4096
+    defence: str | None = None
 
     def digest(self, name: str) -> str:
         """Hash all that determines an attack's outcome beside prompt, model and decoding."""
@@ -68,12 +75,11 @@ class Adaptive:
         read = {
             key: f"{servers[key].model}@{servers[key].url}" if key in servers else getattr(self, key) for key in ("attacker", *ADAPTIVE[name].reads)
         }
-        return content_id(_VERSION, name, read, self.max_tokens, methods.MOST_TAKEN_BACK, lockstep.ATTEMPTS, TEXTS, TACTICS)
+        return content_id(_VERSION, name, read, self.max_tokens, self.defence, methods.MOST_TAKEN_BACK, lockstep.ATTEMPTS, TEXTS, TACTICS)
 
     def attack(
         self, name: str, engine: Engine, prompts: Sequence[EvalPrompt], seeds: Sequence[int], decoding: Decoding, journal: Path, ids: Sequence[str],
         report: Callable[[int, str], None] = lambda done, note: None, stop: Callable[[], bool] = lambda: False,
-        defend: Callable[[EvalPrompt], EvalPrompt] = lambda prompt: prompt,
     ) -> Iterator[list[Finished]]:
         """Attack the model behind `engine` with the goals that `prompts` end with; yield lists of prompts that
         are finished, in any order. Whatever stands before the goal stays before it.
@@ -84,13 +90,13 @@ class Adaptive:
             ids: one per prompt, unique, under which its replies stand in the journal; it must depend on
                 the model, the decoding and `digest(name)`.
             report: takes the number of finished prompts and a note.
-            defend: changes each conversation as it is sent (evals/defences.py).
 
         Raises:
             OutOfTime: `stop` said so; what was replied is in the journal.
             UserError: what every request to a server would meet; the journal is kept as well.
         """
         kept = lockstep.Journal(journal)
+        defend = DEFENCES[self.defence] if self.defence else _undefended
         playing = [
             lockstep.Game(index, id_, seed, prompt, defend, ADAPTIVE[name].play(self, prompt))
             for index, (prompt, seed, id_) in enumerate(zip(prompts, seeds, ids, strict=True))

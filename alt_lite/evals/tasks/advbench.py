@@ -6,6 +6,6 @@ from alt_lite.evals.tasks.benchmark import Benchmark, Item, first_of
 BENCHMARKS = (
     Benchmark(
         "advbench", "AdvBench", "harm", Preset("walledai/AdvBench", {}), lambda row: Item(first_of(row, "prompt", "goal", "text") or ""),
-        ("guard", "refusal@1"), label="harmful",
+        ("guard", "refusal@2"), label="harmful",
     ),
 )

@@ -15,5 +15,5 @@ def _item(row: Mapping[str, Any]) -> Item | None:
 
 
 BENCHMARKS = (
-    Benchmark("harmbench", "HarmBench", "harm", Preset("walledai/HarmBench", {}, config="standard"), _item, ("guard", "refusal@1"), label="harmful"),
+    Benchmark("harmbench", "HarmBench", "harm", Preset("walledai/HarmBench", {}, config="standard"), _item, ("guard", "refusal@2"), label="harmful"),
 )

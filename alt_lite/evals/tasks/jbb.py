@@ -11,10 +11,10 @@ def _source(split: str) -> Preset:
 BENCHMARKS = (
     Benchmark(
         "jbb", "JailbreakBench", "harm", _source("harmful"), lambda row: Item(first_of(row, "Goal", "goal") or ""),
-        ("guard", "refusal@1"), label="harmful",
+        ("guard", "refusal@2"), label="harmful",
     ),
     Benchmark(
         "jbb_benign", "JailbreakBench, benign", "over_refusal", _source("benign"), lambda row: Item(first_of(row, "Goal", "goal") or ""),
-        ("refusal@1",),
+        ("refusal@2",),
     ),
 )

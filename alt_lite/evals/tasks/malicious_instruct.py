@@ -6,6 +6,6 @@ from alt_lite.evals.tasks.benchmark import Benchmark, Item, first_of
 BENCHMARKS = (
     Benchmark(
         "malicious_instruct", "MaliciousInstruct", "harm", Preset("walledai/MaliciousInstruct", {}),
-        lambda row: Item(first_of(row, "prompt", "text") or ""), ("guard", "refusal@1"), label="harmful",
+        lambda row: Item(first_of(row, "prompt", "text") or ""), ("guard", "refusal@2"), label="harmful",
     ),
 )

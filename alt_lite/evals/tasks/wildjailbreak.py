@@ -6,6 +6,6 @@ from alt_lite.evals.tasks.benchmark import Benchmark, Item, first_of
 BENCHMARKS = (
     Benchmark(
         "wildjailbreak", "WildJailbreak", "harm", Preset("UWNSL/WildJailbreakEval", {}, config="250"),
-        lambda row: Item(first_of(row, "prompt", "adversarial", "instruction", "text") or ""), ("guard", "refusal@1"), label="harmful",
+        lambda row: Item(first_of(row, "prompt", "adversarial", "instruction", "text") or ""), ("guard", "refusal@2"), label="harmful",
     ),
 )

@@ -14,6 +14,6 @@ def _labelled(label: str) -> Callable[[Mapping[str, Any]], Item | None]:
 
 
 BENCHMARKS = (
-    Benchmark("xstest_safe", "XSTest, safe", "over_refusal", _SOURCE, _labelled("safe"), ("refusal@1",)),
-    Benchmark("xstest_unsafe", "XSTest, unsafe", "harm", _SOURCE, _labelled("unsafe"), ("guard", "refusal@1"), label="harmful"),
+    Benchmark("xstest_safe", "XSTest, safe", "over_refusal", _SOURCE, _labelled("safe"), ("refusal@2",)),
+    Benchmark("xstest_unsafe", "XSTest, unsafe", "harm", _SOURCE, _labelled("unsafe"), ("guard", "refusal@2"), label="harmful"),
 )

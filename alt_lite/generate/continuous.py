@@ -1,0 +1,53 @@
+"""transformers' continuous batching: a prompt that is finished makes room for the next at once, so that one long
+trace does not hold up its batch. Greedy only: it knows no noise of each prompt's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from alt_lite.generate import ties
+
+# What is asked both ways before it is trusted: prompts, and tokens of each.
+_CHECKED, _CHECKED_TOKENS = 4, 32
+_WAIT_SECONDS = 1.0
+
+
+def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple[int, list[int]]]:
+    """Yield (number of the prompt, ids made) as prompts finish.
+
+    Raises:
+        RuntimeError: the library's own thread ended, or gave a prompt up.
+    """
+    with model.continuous_batching_context_manager(generation_config=config, timeout=5, warmup=False) as manager:
+        numbers = {
+            manager.add_request(list(ids), request_id=f"prompt-{number}", max_new_tokens=config.max_new_tokens): number
+            for number, ids in enumerate(prompts)
+        }
+        while numbers:
+            result = manager.get_result(timeout=_WAIT_SECONDS)
+            if result is None:
+                if not manager.is_running():
+                    raise RuntimeError("continuous batching ended by itself")
+                continue
+            if not result.is_finished():
+                continue
+            if result.error:
+                raise RuntimeError(f"continuous batching gave a prompt up: {result.error}")
+            yield numbers.pop(result.request_id), list(result.generated_tokens)
+
+
+def distrust(model: Any, prompts: Sequence[list[int]], config: Any, usual: Callable[[list[int], Any], list[int]]) -> str | None:
+    """Say why continuous batching must not be used for this model here; None where the beginnings of the first
+    answers are the same as the `usual` way makes them one by one, rounding apart."""
+    from copy import copy
+
+    few = list(prompts[:_CHECKED])
+    short = copy(config)
+    short.max_new_tokens = min(_CHECKED_TOKENS, config.max_new_tokens)
+    try:
+        made = dict(run(model, few, short))
+    except Exception as error:  # whatever its attention, its graphs or the memory do not allow here: the usual way works
+        return f"{type(error).__name__} {str(error).partition(chr(10))[0]}"
+    found = ties.compare(model, few, [made[number] for number in range(len(few))], [usual(ids, short) for ids in few])
+    return f"{found.differing - found.explained} of {found.n} answers begin otherwise" if found.explained < found.differing else None
