@@ -15,7 +15,7 @@ from servers import Answer, completion, failure, free_port, missing_for_serve, s
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
-from alt_lite.generate.endpoint import Endpoint, Sampling, ask, check
+from alt_lite.generate.endpoint import Endpoint, Ids, Reply, Sampling, ask, check
 from alt_lite.method.structure import split_completion
 
 KEY = "sk-never-to-be-shown-0123456789"
@@ -84,6 +84,39 @@ def test_a_local_server_needs_no_key(monkeypatch):
     with server(lambda path, body: completion("x")) as running:
         list(ask(at(running.url), asked("a")))
     assert running.seen[0][2]["authorization"] == "Bearer none"
+
+
+def test_a_local_server_is_reached_where_the_environment_names_a_proxy(monkeypatch):
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    (got,) = replies(lambda path, body: completion("fine"), "a")
+    assert got.answer == "fine"
+
+
+@pytest.mark.parametrize(
+    ("choice", "text", "ids"),
+    [
+        ({"text": "46<｜end▁of▁sentence｜>", "finish_reason": "stop", "token_ids": [4, 6, 2]}, "46", (4, 6, 2)),
+        ({"text": " 46", "finish_reason": "length"}, " 46", None),
+        ({"text": "46", "finish_reason": "stop", "token_ids": ["4"]}, "46", None),
+    ],
+)
+def test_ids_are_asked_as_a_completion(choice, text, ids):
+    answer = Answer({"object": "text_completion", "choices": [choice], "usage": {"completion_tokens": 3}})
+    with server(lambda path, body: answer) as running:
+        (got,) = ask(at(running.url), [(Ids([1, 5], 2), Sampling(max_tokens=20))])
+    assert got == Reply(0, text, None, None, 3, choice["finish_reason"], ids=ids)
+    ((path, body, _),) = running.seen
+    assert (path, body["prompt"], body["stop_token_ids"]) == ("/v1/completions", [1, 5], [2]) and "messages" not in body
+
+
+@pytest.mark.parametrize("choice", [{"finish_reason": "stop"}, {"message": {"content": "chat"}, "finish_reason": "stop"}, {"text": "x", "finish_reason": "abort"}])
+def test_a_completion_without_text_or_given_up_is_an_error(choice):
+    with server(lambda path, body: Answer({"choices": [choice]})) as running:
+        (got,) = ask(at(running.url), [(Ids([1], 2), Sampling())])
+    assert got.finish == "error"
 
 
 @pytest.mark.parametrize(("path", "full"), [("", "/v1"), ("/", "/v1"), ("/v1/", "/v1"), ("/api/v3", "/api/v3")])
@@ -155,6 +188,26 @@ def test_half_a_json_ends_its_request_only():
     assert_only_one_fails(bad_for("bad", lambda: Answer(b'{"choices": [{"mess')), "no JSON")
 
 
+def test_a_body_that_breaks_off_is_asked_again_and_then_ends_its_request_only():
+    calls = []
+
+    def broken():
+        calls.append(1)
+        return Answer(b'{"choices": [{"mess', headers={"Content-Type": "application/json", "Content-Length": "900", "Connection": "close"})
+
+    assert_only_one_fails(bad_for("bad", broken), "connection lost")
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(b"\xff\xfe{"), Answer(b""), Answer(b"null"), Answer([1]), Answer(b"{}", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})],
+    ids=["no utf-8", "nothing", "null", "a list", "no gzip"],
+)
+def test_a_body_that_cannot_be_read_ends_its_request_only(answer):
+    assert_only_one_fails(bad_for("bad", lambda: answer), "")
+
+
 def test_a_page_instead_of_json_ends_its_request_only():
     page = Answer(b"<html>Hello</html>", headers={"Content-Type": "text/html"})
     assert_only_one_fails(bad_for("bad", lambda: page), "no choices")
@@ -173,12 +226,28 @@ def test_a_withheld_reply_is_an_error():
     assert_only_one_fails(bad_for("bad", lambda: completion("", finish="content_filter")), "content_filter")
 
 
-def test_a_hanging_server_ends_its_request_only():
-    over = Event()
+def test_a_hanging_server_is_asked_again_and_then_ends_its_request_only():
+    over, calls = Event(), []
+
+    def hang():
+        calls.append(1)
+        over.wait(10)
+
     try:
-        assert_only_one_fails(bad_for("bad", lambda: over.wait(10) and None), "no reply in time", timeout=0.5, retries=0)
+        assert_only_one_fails(bad_for("bad", hang), "no reply in time", timeout=0.5, retries=1)
     finally:
         over.set()
+    assert len(calls) == 2
+
+
+def test_a_server_that_stops_within_its_reply_ends_its_request_only():
+    half = Answer(b'{"choices": [{"mess', headers={"Content-Type": "application/json", "Content-Length": "900"})
+    assert_only_one_fails(bad_for("bad", lambda: half), "no reply in time", timeout=0.5, retries=0)
+
+
+def test_a_server_that_has_only_errors_gives_one_for_each_request():
+    got = replies(lambda path, body: failure(500, "broken"), "a", "b", "c", retries=0)
+    assert [(reply.finish, reply.error) for reply in got] == [("error", "HTTP 500 broken")] * 3
 
 
 def test_a_dropped_connection_ends_its_request_only():

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from threading import Thread
+from threading import Event, Thread
 
 ASKED_SECONDS = 20.0
 LEFT_SECONDS = 5.0
@@ -30,25 +30,28 @@ def main(command: list[str]) -> int:
     # a command would inherit them.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
-    Thread(target=_end_with_owner, args=(child,), daemon=True).start()
+    orphaned = Event()
+    Thread(target=_end_with_owner, args=(child, orphaned), daemon=True).start()
     status = child.wait()
-    _end_group(child.pid)
+    # A command that was asked to end has told its own children; one that died has not.
+    _end_group(child.pid, LEFT_SECONDS if orphaned.is_set() else 0.0)
     return status if status >= 0 else 128 - status
 
 
-def _end_with_owner(child: subprocess.Popen[bytes]) -> None:
+def _end_with_owner(child: subprocess.Popen[bytes], orphaned: Event) -> None:
     while os.read(0, 4096):
         pass
+    orphaned.set()
     child.terminate()
     try:
         child.wait(ASKED_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
 
 
-def _end_group(group: int) -> None:
-    """Give what is left of the group a moment to end by itself, then end it."""
-    until = time.monotonic() + LEFT_SECONDS
+def _end_group(group: int, seconds: float) -> None:
+    """Give what is left of the group time to end by itself, then end it."""
+    until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
             os.killpg(group, 0)

@@ -43,9 +43,11 @@ START_SECONDS = 1200.0
 _TOLD_SECONDS = 10.0
 # A reply waits for its turn and is as long as it is; a server that has died is found out by its connections.
 _REPLY_SECONDS = 3600.0
+_RETRIES = 3
 # vLLM's own 0.92 of the whole memory is refused where a desktop or this process holds some of it.
 _MEMORY_SHARE = 0.85
 _LENGTH_STEP = 1024
+_HOTTEST = 2.0
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MODEL, _ADAPTER = "model", "adapter"
 _LAST_LINES, _LONGEST_LINE, _LAST_BYTES = 8, 300, 1 << 16
@@ -135,6 +137,8 @@ class Vllm:
         """
         if not asked:
             return
+        if decoding.temperature > _HOTTEST:
+            raise UserError(f"vllm takes a temperature of at most {_HOTTEST:g}, not {decoding.temperature:g}", f"eval.temperature={_HOTTEST:g}, or eval.engine=local")
         longest = max(len(prompt) for prompt in _prompts(self.tokens, asked)) + decoding.max_new_tokens
         try:
             server = self._up(longest)
@@ -188,7 +192,7 @@ class Server:
         port = _free_port()
         self.length = length
         # vLLM itself reads a key to ask for from this variable.
-        self.endpoint = endpoint.Endpoint(f"http://127.0.0.1:{port}/v1", model, "VLLM_API_KEY", concurrency, timeout=_REPLY_SECONDS)
+        self.endpoint = endpoint.Endpoint(f"http://127.0.0.1:{port}/v1", model, "VLLM_API_KEY", concurrency, _RETRIES, _REPLY_SECONDS)
         number, name = tempfile.mkstemp(prefix="alt_lite_vllm_", suffix=".log")
         self.log = Path(name)
         say(f"vllm: serving {command[2]} with a context of {length} tokens; its log is {self.log}")
