@@ -236,12 +236,12 @@ def _read(index: int, completion: Any) -> Reply:
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if message is None or not isinstance(content, str | None) or not isinstance(reasoning, str | None):
         raise ValueError("the server's reply holds no text")
-    text, trace, answer = _parts(content or "", reasoning or "")
+    text, trace, answer = split_reply(content or "", reasoning or "")
     count = getattr(getattr(completion, "usage", None), "completion_tokens", None)
     return Reply(index, text, trace, answer, count if isinstance(count, int) else None, "length" if reason == "length" else "stop")
 
 
-def _parts(content: str, reasoning: str) -> tuple[str, str | None, str | None]:
+def split_reply(content: str, reasoning: str) -> tuple[str, str | None, str | None]:
     """Give (text, trace, answer). Beside a trace given apart, empty content means that there is no
     answer: servers do not say whether the trace was closed."""
     content, reasoning = _END.sub("", content), _END.sub("", reasoning).strip()
