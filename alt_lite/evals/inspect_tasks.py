@@ -25,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from alt_lite.console import say
 from alt_lite.data.rows import EvalPrompt
 from alt_lite.errors import UserError
@@ -53,7 +55,19 @@ try:
         GenerateConfig,
         ModelOutput,
     )
-    from inspect_ai.scorer import Metric, Score, Scorer, Target, grouped, mean, scorer, stderr
+    from inspect_ai.scorer import (
+        Metric,
+        SampleScore,
+        Score,
+        Scorer,
+        Target,
+        Value,
+        grouped,
+        mean,
+        metric,
+        scorer,
+        stderr,
+    )
     from inspect_ai.solver import TaskState, generate
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("inspect_ai", "anyio"):
@@ -93,7 +107,7 @@ def benchmark(
     try:
         return _build(name, limit, seed, data, [attacks] if isinstance(attacks, str) else list(attacks), judge, guard, guard_model)
     except UserError as error:
-        raise PrerequisiteError(f"{error.message}\nFix: {error.fix}") from error
+        raise PrerequisiteError(escape(f"{error.message}\nFix: {error.fix}")) from error  # it is printed as markup
 
 
 def _named(name: str) -> Any:
@@ -109,6 +123,8 @@ def _build(
     name: str, limit: int | None, seed: int, data: str | None, attacks: list[str], judge: str | None, guard: str | None, guard_model: str | None
 ) -> Task:
     require_tasks([name])
+    _require_types({"limit": limit, "seed": seed}, int, "a whole number")
+    _require_types({"data": data, "judge": judge, "guard": guard, "guard_model": guard_model}, str, "text")
     _require_attacks(attacks)
     judges = _judges(name, judge)
     guarded = TASKS[name].kind == "harm" and guard
@@ -116,12 +132,12 @@ def _build(
     plain, origin = load(TASKS[name], local_copy(_from_the_shell(data), name) if data else None, limit, seed)
     asked = attacked(plain, attacks)
     say(f"  {name}: {len(asked.prompts)} prompts from {origin}")
-    wanted = [metric for metric in _METRICS[asked.kind] if _applies(metric, judges, server is not None)]
+    wanted = [each for each in _METRICS[asked.kind] if _applies(each, judges, server is not None)]
     return Task(
         dataset=MemoryDataset([_sample(prompt) for prompt in asked.prompts], name=name, location=origin),
         solver=generate(),
         scorer=judged(asked.kind, judges, wanted, server and {"url": server.url, "model": server.model}),
-        metrics={metric: _statistics(len(asked.prompts) > len(plain.prompts)) for metric in wanted},
+        metrics={each: [by_attack()] if len(asked.prompts) > len(plain.prompts) else [mean(), stderr(cluster="cluster")] for each in wanted},
         config=GenerateConfig(max_tokens=asked.max_new_tokens, temperature=Suite.temperature, top_p=Suite.top_p),
         metadata={"origin": origin},
     )
@@ -131,6 +147,13 @@ def _from_the_shell(folder: str) -> Path:
     """Where it is given this file, Inspect changes to the file's folder; a relative path is meant from where it was called."""
     path = Path(folder).expanduser()
     return path if path.is_dir() else Path(os.environ.get("PWD", ".")) / path
+
+
+def _require_types(given: Mapping[str, Any], kind: type, described: str) -> None:
+    """Inspect reads `-T` as YAML, whatever the parameter is."""
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, kind) or (name == "limit" and value < 1)):
+            raise UserError(f"{name}: {value!r} is not {described}", f"-T {name}={'50' if kind is int else 'TEXT'}")
 
 
 def _require_attacks(names: Sequence[str]) -> None:
@@ -157,21 +180,23 @@ def _guard_server(url: str, model: str | None) -> endpoint.Endpoint:
     return server if model else replace(server, model=have[0])
 
 
-def _applies(metric: str, judges: Sequence[str], guarded: bool) -> bool:
-    if metric.startswith("harmful"):
+def _applies(name: str, judges: Sequence[str], guarded: bool) -> bool:
+    if name.startswith("harmful"):
         return guarded
     rouge = any(judge.startswith("rouge") for judge in judges)
-    return {"accuracy": not rouge, "rouge_l": rouge}.get(metric, True)
+    return {"accuracy": not rouge, "rouge_l": rouge}.get(name, True)
 
 
-def _statistics(by_attack: bool) -> list[Metric]:
-    """Mean and standard error; prompts of one cluster are not independent."""
-    if not by_attack:
-        return [mean(), stderr(cluster="cluster")]
-    return [
-        grouped(mean(), "attack", all=False),
-        grouped(stderr(cluster="cluster"), "attack", all=False, name_template="{group_name}_stderr"),
-    ]
+@metric
+def by_attack() -> Metric:
+    """Mean and standard error over each attack's prompts apart; `plain` are those without one."""
+
+    def of_each(scores: list[SampleScore]) -> Value:
+        means = grouped(mean(), "attack", all=False)
+        errors = grouped(stderr(cluster="cluster"), "attack", all=False, name_template="{group_name}_stderr")
+        return {**means(scores), **errors(scores)}
+
+    return of_each
 
 
 def _sample(prompt: EvalPrompt) -> Sample:
@@ -201,7 +226,7 @@ def judged(kind: str, judges: list[str], metrics: list[str], guard: dict[str, st
         verdicts = ", ".join(f"{judgement['judge']}: {judgement['verdict']}" for judgement in judgements)
         values = _values(kind, [judgement["judge"] for judgement in judgements], row, judgements)
         return Score(
-            value={metric: values.get(metric, float("nan")) for metric in metrics}, answer=row["answer"], explanation=verdicts,
+            value={name: values.get(name, float("nan")) for name in metrics}, answer=row["answer"], explanation=verdicts,
             metadata={"judgements": judgements, "finish": row["finish"], "n_tokens": row["n_tokens"]},
         )
 
@@ -219,9 +244,9 @@ def _judge(row: Row, judges: Sequence[str], guard: Mapping[str, str] | None) -> 
 
 def _values(kind: str, judges: Sequence[str], row: Row, judgements: Sequence[Row]) -> dict[str, float]:
     values = {}
-    for (metric, *_), series in score.series_of(kind, judges, [row], judgements).items():
+    for (name, *_), series in score.series_of(kind, judges, [row], judgements).items():
         ((low, high),) = series.values.values()
-        values |= {metric: low, f"{metric}_max": high}
+        values |= {name: low, f"{name}_max": high}
     return values
 
 

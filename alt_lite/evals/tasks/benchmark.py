@@ -63,7 +63,7 @@ def local_copy(folder: Path, name: str) -> Path:
         UserError: there is none.
     """
     if not folder.is_dir():
-        raise UserError(f"eval.data: no such folder: {folder}", "name a folder that holds copies of the benchmarks")
+        raise UserError(f"no such folder: {folder}", "name a folder that holds copies of the benchmarks")
     found = sorted(path for path in folder.iterdir() if path.stem == name)
     if not found:
         have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
