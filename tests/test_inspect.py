@@ -301,6 +301,43 @@ def test_a_mistake_on_inspects_command_line_is_no_traceback(tmp_path):
     assert f"no such folder: {tmp_path}/no[where]" in told
 
 
+@pytest.mark.long
+def test_a_model_that_inspect_loads_writes_and_scores_as_our_engine_does(tmp_path, tokens, monkeypatch):
+    """The embedded model through Inspect's `hf` provider, which gives no reason why a reply ended."""
+    from alt_lite.config import load_recipe
+    from alt_lite.generate.engine import here
+    from alt_lite.model import backend
+    from alt_lite.model.load import load_full, model_folder
+
+    monkeypatch.setitem(TASKS, "gsm8k", replace(TASKS["gsm8k"], item=lambda row: Item(row["question"], row["answer"])))
+    pairs = [(12, 34), (29, 22), (45, 46), (70, 11), (737, 854), (923, 939), (276, 173)]
+    folder = write_rows(tmp_path / "copies", "gsm8k", [{"question": f"What is {a} + {b}?", "answer": f"#### {a + b}"} for a, b in pairs])
+    task, _ = load(TASKS["gsm8k"], folder / "gsm8k.jsonl", None, 0)
+    weights = model_folder(load_recipe("tiny").model)
+    limits = [112]
+    for limit in limits:
+        model = get_model(f"hf/{weights}", device="cpu", do_sample=False, dtype="float32", memoize=False)
+        (log,) = inspect_ai.eval(
+            inspect_tasks.BENCHMARKS["gsm8k"](data=str(folder)), model=model, log_dir=str(tmp_path / "logs"), display="none",
+            max_tokens=limit, max_connections=1,
+        )
+        assert log.status == "success", log.error
+        subject = runner.Subject("m", "d", here(tokens, lambda: load_full(weights, backend.device()), 64))
+        runner.respond(subject, [task], tmp_path / str(limit), runner.Settings("16bit", max_new_tokens=limit))
+        runner.judge([task], tmp_path / str(limit), JUDGES)
+        ours = {row["prompt_id"]: row for row in runner.read_rows(tmp_path / str(limit) / "gsm8k" / runner.RESPONSES)}
+        verdicts = {line["id"]: line["verdict"] for line in runner.read_rows(tmp_path / str(limit) / "gsm8k" / runner.JUDGEMENTS) if line["judge"] == "number@1"}
+        for sample in log.samples:
+            mine, theirs = ours[sample.id], sample.scores["judged"]
+            assert sample.output.completion.strip() == mine["completion"].strip()
+            assert theirs.metadata["finish"] == mine["finish"] and theirs.metadata["judgements"][0]["verdict"] == verdicts[mine["id"]]
+        assert {row["finish"] for row in ours.values()} == ({"stop"} if limit == 112 else {"stop", "length"})
+        assert {verdicts[row["id"]] for row in ours.values()} >= ({"correct", "wrong"} if limit == 112 else {None})
+        if limit == 112:  # and once with a limit that cuts some of them, and that none of them ends at
+            lengths = {row["n_tokens"] for row in ours.values()}
+            limits.append(next(number for number in range(min(lengths) + 1, max(lengths)) if number not in lengths))
+
+
 def test_without_inspect_one_line_says_what_to_install():
     code = "import sys; sys.modules['inspect_ai'] = None; import alt_lite.evals.inspect_tasks"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stderr.splitlines()[-1]
