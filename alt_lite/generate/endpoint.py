@@ -268,10 +268,10 @@ def _read(index: int, completion: Any, chat: bool) -> Reply:
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if message is None or not isinstance(content, str | None) or not isinstance(reasoning, str | None):
         raise ValueError("the server's reply holds no text")
-    return Reply(index, *_parts(content or "", reasoning or ""), n_tokens, finish)
+    return Reply(index, *split_reply(content or "", reasoning or ""), n_tokens, finish)
 
 
-def _parts(content: str, reasoning: str) -> tuple[str, str | None, str | None]:
+def split_reply(content: str, reasoning: str) -> tuple[str, str | None, str | None]:
     """Give (text, trace, answer). Beside a trace given apart, empty content means that there is no
     answer: servers do not say whether the trace was closed."""
     content, reasoning = _END.sub("", content), _END.sub("", reasoning).strip()

@@ -56,6 +56,21 @@ def choices(question: str, options: Sequence[str], letters: Sequence[str] = LETT
     return "\n".join([question.strip(), "", *lines, "", ask or 'Think it through, then end with "Answer: X", X being the letter of the right option.'])
 
 
+def local_copy(folder: Path, name: str) -> Path:
+    """Find a benchmark's local copy: `NAME.*`, or a saved folder `NAME`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not folder.is_dir():
+        raise UserError(f"no such folder: {folder}", "name a folder that holds copies of the benchmarks")
+    found = sorted(path for path in folder.iterdir() if path.stem == name)
+    if not found:
+        have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise UserError(f"{folder} holds no copy of {name} (it holds {have})", f"save it there as {name}.jsonl, .csv, .tsv, .txt or .parquet")
+    return found[0]
+
+
 def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int) -> tuple[Task, str]:
     """Load a benchmark from a local copy, else from the hub: (task, where it came from).
 
