@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alt_lite.config import Recipe
 from alt_lite.decide import Device
@@ -13,28 +13,41 @@ from alt_lite.evals.runner import Subject
 from alt_lite.rundir import read_json
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What is asked: a folder's weights in a form, with an adapter on them or without."""
+
+    folder: Path
+    form: Literal["16bit", "nf4", "dequantized"] = "16bit"
+    adapter: Path | None = None
+
+    def digest(self) -> str:
+        from alt_lite.model import load
+
+        form = "" if self.form == "16bit" else f":{self.form}"
+        return load.weights_digest(self.folder) + form + (f"+{load.weights_digest(self.adapter)}" if self.adapter else "")
+
+    def load(self, device: Device) -> Any:
+        from alt_lite.model import load
+
+        make = {"16bit": load.load_full, "nf4": load.load_quantized, "dequantized": load.load_dequantized}[self.form]
+        model = make(self.folder, device)
+        return load.with_adapter(model, self.adapter) if self.adapter else model
+
+
 def base(recipe: Recipe, device: Device, precision: str, batch_size: int | None) -> Subject:
     """The model before training, in the precision of `tuned`; in 16 bit it is what was merged into."""
-    from alt_lite.model import load, merge
+    from alt_lite.model import load
 
-    source = load.model_folder(recipe.model)
-    digest = load.weights_digest(source)
-    if precision == "4bit":
-        return _here(recipe, "base", f"{digest}:nf4", batch_size, lambda: load.load_quantized(source, device))
-    form = "" if recipe.merge.base == "original" else f":{recipe.merge.base}"
-    return _here(recipe, "base", digest + form, batch_size, lambda: merge.base_model(recipe, source, device))
+    return _here(recipe, "base", Weights(load.model_folder(recipe.model), _base_form(recipe, precision)), device, batch_size)
 
 
 def tuned(recipe: Recipe, run: Path, device: Device, precision: str, batch_size: int | None) -> Subject:
     """A run's merged model; in 4 bit the quantised base with the adapter, never a requantised merge."""
     from alt_lite.model import load
 
-    if precision == "4bit":
-        source, adapter = load.model_folder(recipe.model), run / "adapter"
-        digest = f"{load.weights_digest(source)}:nf4+{load.weights_digest(adapter)}"
-        return _here(recipe, "tuned", digest, batch_size, lambda: load.with_adapter(load.load_quantized(source, device), adapter))
-    merged = run / "merged"
-    return _here(recipe, "tuned", load.weights_digest(merged), batch_size, lambda: load.load_full(merged, device))
+    weights = Weights(load.model_folder(recipe.model), "nf4", run / "adapter") if precision == "4bit" else Weights(run / "merged")
+    return _here(recipe, "tuned", weights, device, batch_size)
 
 
 def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: int | None) -> Subject:
@@ -43,24 +56,25 @@ def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: 
     Raises:
         UserError: there is no model, or the adapter's base is missing.
     """
-    from alt_lite.model import load, merge
+    from alt_lite.model import load
 
     if (path / "adapter_config.json").is_file():
-        below = recipe.model.model_copy(update={"name": read_json(path / "adapter_config.json")["base_model_name_or_path"]})
-        source = load.model_folder(below)
-        form = "nf4" if precision == "4bit" else recipe.merge.base
-
-        def put_together() -> Any:
-            model = load.load_quantized(source, device) if precision == "4bit" else merge.base_model(recipe, source, device)
-            return load.with_adapter(model, path)
-
-        return _here(recipe, "model", f"{load.weights_digest(source)}:{form}+{load.weights_digest(path)}", batch_size, put_together, source)
+        below = read_json(path / "adapter_config.json")["base_model_name_or_path"]
+        try:
+            source = load.model_folder(recipe.model.model_copy(update={"name": below}))
+        except UserError as error:
+            raise UserError(f"the adapter {path} needs its base {below}: {error.message}", error.fix) from error
+        return _here(recipe, "model", Weights(source, _base_form(recipe, precision), path), device, batch_size, source)
     folder = path if path.is_dir() else load.model_folder(recipe.model.model_copy(update={"name": str(path)}))
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no model (no config.json)", "name a run's merged/ or adapter/ folder, a hub id, or embedded")
+    return _here(recipe, "model", Weights(folder, "nf4" if precision == "4bit" else "16bit"), device, batch_size, folder)
+
+
+def _base_form(recipe: Recipe, precision: str) -> Literal["16bit", "nf4", "dequantized"]:
     if precision == "4bit":
-        return _here(recipe, "model", f"{load.weights_digest(folder)}:nf4", batch_size, lambda: load.load_quantized(folder, device), folder)
-    return _here(recipe, "model", load.weights_digest(folder), batch_size, lambda: load.load_full(folder, device), folder)
+        return "nf4"
+    return "dequantized" if recipe.merge.base == "dequantized" else "16bit"
 
 
 def served(recipe: Recipe) -> Subject:
@@ -89,11 +103,25 @@ def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
     return [folder for folder in found if read_json(folder / SUBJECT)["digest"] == digest]
 
 
-def _here(recipe: Recipe, name: str, digest: str, batch_size: int | None, load_model: Callable[[], Any], folder: Path | None = None) -> Subject:
+def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_size: int | None, folder: Path | None = None) -> Subject:
+    """A model on this machine, loaded, or served by vLLM, when it is first asked.
+
+    Raises:
+        UserError: vLLM is asked for, and is not here, or cannot serve these weights.
+    """
+    from alt_lite.generate import vllm
     from alt_lite.generate.engine import here
     from alt_lite.model import load
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.families import FAMILIES
 
     tokens = tokenizers_io.load(folder, FAMILIES[recipe.model.family]) if folder else load.load_tokens(recipe.model)
-    return Subject(name, f"{digest}:{recipe.model.family}", here(tokens, load_model, batch_size))
+    digest = f"{weights.digest()}:{recipe.model.family}"
+    if recipe.eval.engine != "vllm":
+        return Subject(name, digest, here(tokens, lambda: weights.load(device), batch_size))
+    vllm.require()
+    if weights.form == "dequantized":
+        raise UserError("vllm cannot serve the dequantized base, which is in no folder", "eval.engine=local, or merge.base=original")
+    dtype = str(load.training_dtype(device)).removeprefix("torch.")
+    # vLLM draws other noise and rounds otherwise, so that its responses are its own.
+    return Subject(name, f"{digest}:vllm", vllm.Vllm(weights.folder, tokens, dtype, weights.adapter, weights.form == "nf4"))

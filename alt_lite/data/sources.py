@@ -37,7 +37,8 @@ class Preset:
 
     `label` fixes every row's label where the set has no such column; `labelled` reads it off a row.
     `traces` tells whether responses hold reasoning; `revision` is where the hub keeps a set in a form that
-    needs no script; `header` names the columns of a local CSV or TSV that has none. No commit hash of these sets could be had when this
+    needs no script; `header` names the columns of a local CSV or TSV that has none;
+    `parquet` the repository's files, where a set of many configurations is read as one. No commit hash of these sets could be had when this
     was written, so the one that is resolved is recorded; `data.revision` pins it.
     """
 
@@ -51,6 +52,7 @@ class Preset:
     files: str | None = None
     revision: str | None = None
     header: tuple[str, ...] | None = None
+    parquet: str | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -293,7 +295,7 @@ def _hub(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
         if preset and preset.files:
             return load_dataset("json", data_files=preset.files, split="train"), preset.files
         commit = HfApi().dataset_info(name, revision=place.revision or (preset.revision if preset else None), timeout=20).sha
-        data = load_dataset(name, preset.config if preset else None, split=preset.split if preset else "train", revision=commit)
+        data = _of_repository(load_dataset, name, preset, commit)
         return data, f"{name}@{commit}"
     except (RepositoryNotFoundError, DatasetNotFoundError, HFValidationError) as error:
         if isinstance(error, GatedRepoError) or "gated" in str(error):
@@ -307,6 +309,14 @@ def _hub(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
             raise
         reason = re.sub(r"\s+", " ", str(error))[:120]
         raise Unreachable(f"cannot reach the hub for {name} ({type(error).__name__}: {reason})", f"check the network, or {copy}") from error
+
+
+def _of_repository(load_dataset: Callable[..., Any], name: str, preset: Preset | None, commit: str | None) -> Any:
+    """Load one split of a repository, or of a folder that is laid out like one."""
+    if preset is None:
+        return load_dataset(name, split="train", revision=commit)
+    files = {"data_files": {preset.split: preset.parquet}} if preset.parquet else {}
+    return load_dataset(name, preset.config, split=preset.split, revision=commit, **files)
 
 
 class Unreachable(UserError):

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from alt_lite.generate import ties
+from alt_lite.generate.fit import cache_bytes, free_bytes
 
 # What is asked both ways before it is trusted: prompts, and tokens of each.
 _CHECKED, _CHECKED_TOKENS = 4, 32
 _WAIT_SECONDS = 1.0
+# Tokens of cache to a page; tokens computed in one pass, of prompts and of responses.
+_PAGE, _BATCH_TOKENS = 256, 2048
 
 
 def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple[int, list[int]]]:
@@ -19,7 +22,9 @@ def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple
     Raises:
         RuntimeError: the library's own thread ended, or gave a prompt up.
     """
-    with model.continuous_batching_context_manager(generation_config=config, timeout=5, warmup=False) as manager:
+    with model.continuous_batching_context_manager(
+        generation_config=config, continuous_batching_config=_pages(model, prompts, config.max_new_tokens), timeout=5, warmup=False,
+    ) as manager:
         numbers = {
             manager.add_request(list(ids), request_id=f"prompt-{number}", max_new_tokens=config.max_new_tokens): number
             for number, ids in enumerate(prompts)
@@ -35,6 +40,16 @@ def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple
             if result.error:
                 raise RuntimeError(f"continuous batching gave a prompt up: {result.error}")
             yield numbers.pop(result.request_id), list(result.generated_tokens)
+
+
+def _pages(model: Any, prompts: Sequence[list[int]], new: int) -> Any:
+    """Reserve the pages of cache that all prompts need, within half of the free memory: left to itself the
+    library takes most of what is free, which on a CPU is the machine's memory."""
+    from transformers import ContinuousBatchingConfig
+
+    needed = sum(-(-(len(ids) + new) // _PAGE) for ids in prompts) + 1
+    page = cache_bytes(model.config, model.dtype.itemsize) * _PAGE
+    return ContinuousBatchingConfig(block_size=_PAGE, num_blocks=min(needed, max(2, free_bytes(model.device) // 2 // page)), max_batch_tokens=_BATCH_TOKENS)
 
 
 def distrust(model: Any, prompts: Sequence[list[int]], config: Any, usual: Callable[[list[int], Any], list[int]]) -> str | None:

@@ -1,4 +1,4 @@
-"""How many prompts fit into memory together; pure functions of a model's configuration."""
+"""How many prompts fit into memory together, by a model's configuration."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ def prompt_bytes(config: Any, prompt: int, new: int, width: int) -> int:
 def prompts_together(free: int, each: int, kind: str) -> int:
     """How many prompts of `each` bytes fit into `free` bytes, at least one, at most what is of use."""
     return max(1, min(MOST[kind], int(free * (1 - _SPARE)) // max(each, 1)))
+
+
+def free_bytes(device: Any) -> int:
+    """Memory that is free on a torch device, what the allocator holds in reserve included."""
+    import psutil
+    import torch
+
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))

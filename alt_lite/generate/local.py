@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from alt_lite.console import say
 from alt_lite.errors import UserError
-from alt_lite.generate.fit import MOST, prompt_bytes, prompts_together
+from alt_lite.generate.fit import MOST, free_bytes, prompt_bytes, prompts_together
 from alt_lite.tokens.tokenizer import Tokens
 
 
@@ -111,15 +111,7 @@ def _continuously(model: Any, tokens: Tokens, prompts: Sequence[list[int]], orde
 
 def _together(model: Any, lengths: Sequence[int], max_new_tokens: int) -> int:
     """Decide from the free memory how many prompts are taken together, and say so."""
-    import psutil
-    import torch
-
-    kind = model.device.type
-    if kind == "cuda":
-        reserved = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
-        free = torch.cuda.mem_get_info(model.device)[0] + reserved
-    else:
-        free = psutil.virtual_memory().available
+    kind, free = model.device.type, free_bytes(model.device)
     each = prompt_bytes(model.config, max(lengths), max_new_tokens, model.dtype.itemsize)
     size = min(prompts_together(free, each, kind), len(lengths))
     say(f"generate: {size} prompts at a time ({free / 1e9:.1f} GB free, {each / 1e9:.2g} GB each at most, never more than {MOST[kind]})")

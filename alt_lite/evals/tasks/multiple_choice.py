@@ -36,7 +36,7 @@ BENCHMARKS = (
         ("choice@1",), max_new_tokens=REASONING_TOKENS,
     ),
     Benchmark(
-        "cmmlu", "CMMLU", "skill", Preset("haonan-li/cmmlu", {}, config="chinese_civil_service_exam", split="test", revision="refs/convert/parquet"), _cmmlu,
+        "cmmlu", "CMMLU", "skill", Preset("haonan-li/cmmlu", {}, parquet="*/test/*.parquet", split="test", revision="refs/convert/parquet"), _cmmlu,
         ("choice@1",), language="zh", max_new_tokens=REASONING_TOKENS,
     ),
 )

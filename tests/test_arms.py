@@ -1,0 +1,142 @@
+"""What stands beside base and tuned: defences as arms, responses taken over, judges' agreement, running estimates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from servers import completion, failure, server
+from test_protocol import HARM, PROMPT, SKILL, built, copies  # noqa: F401
+
+from alt_lite import evaluation, subjects
+from alt_lite.config import load_recipe
+from alt_lite.errors import UserError
+from alt_lite.evals import runner, score
+from alt_lite.evals.estimate import Estimate
+from alt_lite.evals.judges import JUDGES
+from alt_lite.generate.engine import Response
+from alt_lite.recipe import run
+from alt_lite.rundir import read_json, read_rows
+
+REFUSES, COMPLIES = "I'm sorry, I can't assist with that request.", "Sure. First, take two. Then stir them."
+
+
+def answers(*texts):
+    """An engine that says what it is told to."""
+    return lambda asked, decoding: iter([[Response(i, text, None, text, 5, "stop") for i, text in zip(range(len(asked)), texts, strict=False)]])
+
+
+def test_each_defence_is_an_arm_of_the_base_beside_training(tmp_path):
+    small = ("data.harmful=8", "data.benign=8", "data.skills=8", "train.epochs=1", "eval.limit=2", "eval.tasks=harm_objects,addition", "eval.defence=zero_think,system_prompt")
+    folder = run(load_recipe("tiny", small), tmp_path / "run")
+    report = read_json(folder / "report.json")
+    assert list(dict.fromkeys(entry["model"] for entry in report["metrics"])) == ["base", "base+zero_think", "base+system_prompt", "tuned"]
+    pairs = {(entry["a"], entry["b"]) for entry in report["comparisons"]}
+    assert pairs == {("base", "tuned"), *((a, b) for arm in ("base+zero_think", "base+system_prompt") for a, b in (("base", arm), (arm, "tuned")))}
+    rows = {arm: read_rows(folder / "eval" / arm / "harm_objects" / "responses.jsonl") for arm in ("base", "base+zero_think", "base+system_prompt", "tuned")}
+    assert all(row["trace"] == "" for row in rows["base+zero_think"]) and any(row["trace"] for row in rows["base"])
+    assert all(row["messages"][0]["role"] == "system" for row in rows["base+system_prompt"])
+    assert {row["attack"] for row in rows["base+zero_think"]} == {None} and "assessment_flip" in {row["attack"] for row in rows["base"]}
+    assert "| base+zero_think | tuned |" in (folder / "report.md").read_text()
+
+
+def test_an_evaluation_alone_shows_what_a_defence_changes(tmp_path, command):
+    status, out, err = command("eval", "embedded", "--out", tmp_path / "e", "eval.tasks=harm_objects", "eval.limit=3", "eval.defence=zero_think")
+    assert status == 0, err
+    assert "metric (model)" in out and "metric (model+zero_think)" in out and "change" in out
+
+
+def test_responses_of_the_same_model_beside_a_run_are_taken_over(tmp_path, capsys):
+    pairs = ("eval.limit=2", "eval.tasks=harm_objects")
+    first = evaluation.evaluate("embedded", "tiny", tmp_path / "runs" / "a", pairs)
+    capsys.readouterr()
+    again = evaluation.evaluate("embedded", "tiny", tmp_path / "runs" / "b", pairs)
+    assert "6 responses taken over" in capsys.readouterr().err
+    path = "eval/model/harm_objects/responses.jsonl"
+    assert sorted((first / path).read_text().splitlines()) == sorted((again / path).read_text().splitlines())
+    evaluation.evaluate("embedded", "tiny", tmp_path / "elsewhere" / "c", pairs)
+    assert "taken over" not in capsys.readouterr().err
+    with pytest.raises(UserError, match="holds no evaluation"):
+        subjects.reusable(tmp_path / "runs" / "b", "d", str(tmp_path / "nothing"))
+
+
+def test_a_guards_verdicts_are_taken_over_too(tmp_path):
+    subject = runner.Subject("model", "d", answers(COMPLIES))
+    for name in ("a", "b"):
+        runner.respond(subject, [HARM], tmp_path / name, runner.Settings("16bit", 8))
+    task = replace(HARM, judges=("g@1", "refusal@2"))
+    runner.judge([task], tmp_path / "a", JUDGES, {"g@1": lambda rows: ((i, "unsafe", 0.9) for i in range(len(rows)))})
+    runner.judge([task], tmp_path / "b", JUDGES, {"g@1": lambda rows: pytest.fail("asked again")}, reuse=[tmp_path / "a"])
+    found = {(line["judge"], line["part"]): line["verdict"] for line in read_rows(tmp_path / "b" / "t" / "judgements.jsonl")}
+    assert found["g@1", "answer"] == found["g@1", "all"] == "unsafe" and found["refusal@2", "answer"] == "none"
+
+
+def test_judges_agreement_is_counted_by_side_for_each_model():
+    rows = [{"id": str(i), "attack": None} for i in range(4)]
+    said = [("unsafe", "none"), ("safe", "full"), ("safe", "none"), ("controversial", "none")]
+    lines = [{"id": str(i), "judge": judge, "part": "answer", "verdict": verdict} for i, pair in enumerate(said) for judge, verdict in zip(("g@1", "refusal@2"), pair, strict=True)]
+    (entry,) = score.agreements("base", {"t": ("harm", ["g@1", "refusal@2"], rows, lines)})
+    assert entry["judges"] == ["g@1", "refusal@2"] and entry["n"] == 3 and entry["accuracy"] == pytest.approx(2 / 3)
+    assert score.agreements("base", {"t": ("skill", ["number@1", "math@1"], rows, lines)}) == []
+
+
+def test_the_running_estimate_counts_plain_prompts_by_the_rule_judge():
+    estimate = Estimate(replace(HARM, judges=("guard-model", "refusal@2")), JUDGES)
+    assert str(estimate) == ""
+    rows = [{"attack": attack, "answer": text, "finish": "stop"} for attack, text in ((None, REFUSES), (None, COMPLIES), ("role_play", REFUSES))]
+    estimate.add(rows)
+    assert str(estimate) == "refused 50% [9, 91]"
+    skill = Estimate(SKILL, JUDGES)
+    skill.add([{"attack": None, "answer": "\\boxed{2}", "finish": "stop", "reference": "2"}])
+    assert str(skill).startswith("correct 100%")
+
+
+def test_the_plain_request_is_kept_behind_an_attack(tmp_path):
+    from alt_lite.evals.attacks import attacked
+
+    task = attacked(HARM, ("role_play",))
+    runner.respond(runner.Subject("model", "d", answers(COMPLIES, COMPLIES)), [task], tmp_path, runner.Settings("16bit", 8))
+    rows = {row["attack"]: row for row in read_rows(tmp_path / "t" / "responses.jsonl")}
+    assert rows["role_play"]["goal"] == "Do it." != rows["role_play"]["messages"][-1]["content"] and "goal" not in rows[None]
+
+
+def test_an_adaptive_attack_runs_in_an_evaluation_and_its_scorer_is_a_judge(copies, tmp_path, monkeypatch, command):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+
+    def attacker(path, body):
+        if body is None:
+            return failure(404, "no list")
+        text = body["messages"][-1]["content"] + body["messages"][0]["content"]
+        return completion(json.dumps(reply(text)))
+
+    def reply(text):
+        return {"translation": "Hazlo."} if '"translation"' in text else {"text": "x"}
+
+    arguments = [
+        "eval", "embedded", "--suite", "quick", f"eval.data={copies}", "eval.tasks=strongreject", "eval.limit=2", "eval.max_new_tokens=24",
+        "eval.attacks=translation", "--out", "out",
+    ]
+    status, _, err = command(*arguments)
+    assert status == 2 and "who writes the attack?" in err and "Fix: eval.attacker=URL" in err
+    with server(attacker) as running:
+        status, _, err = command(*arguments, f"eval.attacker={running.url}", "eval.attacker_model=m")
+        assert status == 0, err
+    rows = [row for row in read_rows(tmp_path / "out/eval/model/strongreject/responses.jsonl") if row["attack"] == "translation"]
+    assert len(rows) == 2 and all(row["facts"] is not None and row["goal"] for row in rows)
+    task = read_json(tmp_path / "out/eval/suite.json")["strongreject"]
+    assert "attack_scorer@1" in task["judges"]
+
+
+def test_rubrics_stand_beside_the_guard(copies, tmp_path, monkeypatch, command):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    with server(lambda path, body: failure(404, "no") if body is None else completion(json.dumps({"refusal": 0, "convincing": 5, "specific": 5}))) as running:
+        status, _, err = command(
+            "eval", "embedded", "--suite", "quick", f"eval.data={copies}", "eval.tasks=strongreject,xstest_safe", "eval.limit=2", "eval.max_new_tokens=24",
+            "eval.rubrics=strongreject", f"eval.scorer={running.url}", "eval.scorer_model=m", "--out", "out",
+        )
+        assert status == 0, err
+    suite = read_json(tmp_path / "out/eval/suite.json")
+    assert suite["strongreject"]["judges"][0] == "strongreject@1:m" and "strongreject@1:m" not in suite["xstest_safe"]["judges"]
+    metrics = read_json(tmp_path / "out/report.json")["metrics"]
+    assert any(m["metric"] == "harmful_rate" and m["judge"] == "strongreject@1:m" and m["primary"] for m in metrics)

@@ -1,0 +1,93 @@
+"""How many prompts are generated together, continuous batching, and what rounding explains."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from alt_lite.config import load_recipe
+from alt_lite.generate import continuous, fit, ties
+from alt_lite.generate.local import Noise, generate
+from alt_lite.model import backend, load
+from alt_lite.tokens.encode import encode_prompt
+
+R1_1_5B = SimpleNamespace(num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2, hidden_size=1536, intermediate_size=8960, vocab_size=151936)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return load.load_full(load.model_folder(load_recipe("tiny").model), backend.device())
+
+
+@pytest.fixture(scope="module")
+def asked(tokens):
+    return [encode_prompt(tokens, [{"role": "user", "content": f"What is 12 + {n}?"}]) for n in range(20, 26)]
+
+
+def test_the_cache_is_counted_as_it_is_held(base, asked):
+    import torch
+
+    cache = base(torch.tensor([asked[0]]), use_cache=True).past_key_values
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert fit.cache_bytes(base.config, 4) * len(asked[0]) == held
+
+
+def test_more_memory_and_shorter_responses_let_more_prompts_in():
+    each = fit.prompt_bytes(R1_1_5B, 200, 4096, 2)
+    assert fit.cache_bytes(R1_1_5B, 2) == 2 * 28 * 2 * 128 * 2 and each > fit.cache_bytes(R1_1_5B, 2) * 4296
+    assert fit.prompts_together(int(11e9), each, "cuda") > 4 * fit.prompts_together(int(2e9), each, "cuda") > 0
+    assert fit.prompt_bytes(R1_1_5B, 200, 256, 2) < each / 4
+    assert fit.prompts_together(0, each, "cuda") == 1 and fit.prompts_together(10**15, each, "cuda") == 256
+
+
+def test_without_a_batch_size_the_memory_decides_and_says_so(base, tokens, asked, capsys):
+    whole = {made.index: made.text for batch in generate(base, tokens, asked, 40, 3) for made in batch}
+    free = list(generate(base, tokens, asked, 40, None))
+    assert {made.index: made.text for batch in free for made in batch} == whole and len(free) == 1
+    assert "6 prompts at a time" in capsys.readouterr().err
+
+
+def test_continuous_batching_gives_the_same_answers(base, tokens, asked, capsys):
+    whole = {made.index: made for batch in generate(base, tokens, asked[:3], 24, 3) for made in batch}
+    made = [one for batch in generate(base, tokens, asked[:3], 24, 3, continuous=True) for one in batch]
+    assert {one.index: one for one in made} == whole and "continuous batching" not in capsys.readouterr().err
+
+
+def test_sampled_answers_never_go_through_continuous_batching(base, tokens, asked, monkeypatch):
+    monkeypatch.setattr(continuous, "run", lambda *_: pytest.fail("it knows no noise of a prompt's own"))
+    noise = Noise(1.0, 1.0, None, list(range(6)))
+    assert sum(len(batch) for batch in generate(base, tokens, asked, 8, 3, noise, continuous=True)) == 6
+
+
+def test_a_continuous_batching_that_errs_is_found_out_and_not_used(base, tokens, asked, monkeypatch, capsys):
+    monkeypatch.setattr(continuous, "run", lambda model, prompts, config: ((i, [tokens.end_id]) for i in range(len(prompts))))
+    whole = {made.index: made for batch in generate(base, tokens, asked, 24, 3) for made in batch}
+    made = [one for batch in generate(base, tokens, asked, 24, 3, continuous=True) for one in batch]
+    assert {one.index: one for one in made} == whole
+    assert "continuous batching is not correct here (4 of 4 answers begin otherwise)" in capsys.readouterr().err
+
+
+def test_continuous_batching_that_breaks_off_is_gone_on_without(base, tokens, asked, monkeypatch, capsys):
+    real = continuous.run
+
+    def breaks(model, prompts, config):
+        yield from real(model, prompts[:2], config)
+        if config.max_new_tokens == 33:  # not while it is tried
+            raise RuntimeError("it ended by itself")
+        yield from ((n + 2, ids) for n, ids in real(model, prompts[2:], config))
+
+    monkeypatch.setattr(continuous, "run", breaks)
+    whole = {made.index: made for batch in generate(base, tokens, asked[:4], 33, 4) for made in batch}
+    made = [one for batch in generate(base, tokens, asked[:4], 33, 4, continuous=True) for one in batch]
+    assert len(made) == 4 and {one.index: one for one in made} == whole and "in batches from here on" in capsys.readouterr().err
+
+
+def test_a_difference_is_explained_only_where_both_tokens_were_as_good(base, tokens, asked):
+    (made,) = (one for batch in generate(base, tokens, asked[:1], 24, 1) for one in batch)
+    right = list(made.ids)
+    wrong = [*right[:3], (right[3] + 1) % 1000, *right[4:]]
+    found = ties.compare(base, asked[:2], [right, right], [right, wrong])
+    assert (found.n, found.differing, found.explained) == (2, 1, 0) and found.largest_gap > found.tolerance
+    assert ties.compare(base, asked[:1], [right], [right]).differing == 0
+    assert ties.gap(base, asked[0], right, right[:4]) == float("inf")
