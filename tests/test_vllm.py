@@ -193,6 +193,15 @@ def test_nothing_is_left_after_an_exception(tokens, path):
     assert_gone(processes)
 
 
+def test_nothing_is_left_of_an_engine_that_is_dropped(tokens, path):
+    program(path, ANSWERS)
+    ask = engine(tokens)
+    assert len(list(ask(ASKED[:2], GREEDY))) == 2
+    processes = children(at_least=3)
+    del ask
+    assert_gone(processes)
+
+
 def test_a_server_that_dies_under_way_is_told_and_what_came_before_is_kept(tokens, path):
     program(path, ANSWERS)
     kept = []

@@ -19,7 +19,7 @@ import sys
 import time
 from threading import Event, Thread
 
-ASKED_SECONDS = 20.0
+ASKED_SECONDS = 10.0
 LEFT_SECONDS = 5.0
 
 
@@ -33,7 +33,7 @@ def main(command: list[str]) -> int:
     orphaned = Event()
     Thread(target=_end_with_owner, args=(child, orphaned), daemon=True).start()
     status = child.wait()
-    # A command that was asked to end has told its own children; one that died has not.
+    # All were asked to end where the owner has gone; where the command died by itself none was.
     _end_group(child.pid, LEFT_SECONDS if orphaned.is_set() else 0.0)
     return status if status >= 0 else 128 - status
 
@@ -42,23 +42,29 @@ def _end_with_owner(child: subprocess.Popen[bytes], orphaned: Event) -> None:
     while os.read(0, 4096):
         pass
     orphaned.set()
-    child.terminate()
+    _signal(child.pid, signal.SIGTERM)
     try:
         child.wait(ASKED_SECONDS)
     except subprocess.TimeoutExpired:
-        child.kill()
+        _signal(child.pid, signal.SIGKILL)
 
 
 def _end_group(group: int, seconds: float) -> None:
     """Give what is left of the group time to end by itself, then end it."""
     until = time.monotonic() + seconds
+    while time.monotonic() < until and _signal(group, 0):
+        time.sleep(0.05)
+    _signal(group, signal.SIGKILL)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Signal all of the group at once: vLLM's server passes no signal on while its engine starts. False
+    where nothing is left."""
     try:
-        while time.monotonic() < until:
-            os.killpg(group, 0)
-            time.sleep(0.05)
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(group, number)
     except (ProcessLookupError, PermissionError):  # the latter on macOS, for processes that have ended
-        return
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -127,7 +127,7 @@ class Vllm:
     concurrency: int = 64
     start_seconds: float = START_SECONDS
 
-    _server: Server | None = None
+    _server: Server | None = field(default=None, init=False, repr=False)
 
     def __call__(self, asked: Sequence[Ask], decoding: Decoding) -> Iterator[list[Response]]:
         """Ask; an `Engine`.
