@@ -119,7 +119,7 @@ class EvalSection(_Section):
     guard: str | None = Field(None, description="harm judge: a guard's hub id, folder or server URL; none; null: Qwen3Guard-Gen-0.6B on a GPU")
     guard_model: str | None = Field(None, description="the guard's name on its server; null: the only one")
     rubrics: tuple[Literal["strongreject", "harmfulness", "refusal_rubric"], ...] = Field((), description="judges by the scorer's model, beside the guard")
-    engine: Literal["auto", "local", "vllm"] = Field("auto", description="what generates: this process, or a vllm serve that is started and stopped")
+    engine: Literal["local", "vllm"] = Field("local", description="what generates: this process, or a vllm serve that is started and stopped")
     precision: Literal["auto", "16bit", "4bit"] = Field("auto", description="of base and tuned alike")
     base_from: str | None = Field(None, description="folder of a run whose responses are reused where they are the same; null: any run beside this one")
     max_new_tokens: int | None = Field(None, ge=1, description="generation limit; a cut response is counted as truncated; null: what suite and task need")

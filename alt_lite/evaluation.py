@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         })
         target = folder.path / "eval"
         runner.write_suite(target, plan.tasks, plan.settings.samples)
-        reuse = subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
-        arms = list(plan.arms(subject.name))
-        folder.note(arms=[arm for arm, _, _ in arms])
-        for arm, tasks, adaptive in arms:
-            reused = runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
-            if reused:
-                say(f"eval {arm}: {reused} responses taken over from {recipe.eval.base_from or folder.path.parent}: same model, prompts and decoding")
+        with closing(subject):
+            reuse = subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+            arms = list(plan.arms(subject.name))
+            folder.note(arms=[arm for arm, _, _ in arms])
+            for arm, tasks, adaptive in arms:
+                runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
+        for arm, tasks, _ in arms:
             runner.tell_errors(tasks, target / arm)
             protocol.judge(plan, tasks, target / arm, reuse)
         write_report(folder.path, summary.build(folder.path), markdown.render)

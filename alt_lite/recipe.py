@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from alt_lite.dataset import rows_for
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, source_digest, write_text
-from alt_lite.subjects import reusable
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -238,15 +238,12 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
     how = here, plan.settings.precision, chosen(decisions, "eval.batch_size")
     arms: dict[str, tuple[list[Task], list[Path]]] = {}
     for make in (lambda: subjects.base(recipe, *how), lambda: subjects.tuned(recipe, folder.path, *how)):
-        subject = make()
-        # Training is compared with the base under each defence, which is free.
-        for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
-            reuse = reusable(folder.path, subject.digest, recipe.eval.base_from)
-            arms[name] = tasks, reuse
-            reused = runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
-            if reused:
-                total = sum(len(task.prompts) for task in tasks) * plan.settings.samples
-                say(f"eval {name}: {reused} of {total} responses taken over from {recipe.eval.base_from or folder.path.parent}: same model, prompts and decoding")
+        with closing(make()) as subject:
+            reuse = subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+            # Training is compared with the base under each defence, which is free.
+            for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
+                arms[name] = tasks, reuse
+                runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
     folder.note(decoding=vars(plan.settings), arms=list(arms))
     for name, (tasks, reuse) in arms.items():
         protocol.judge(plan, tasks, out / name, reuse)

@@ -123,5 +123,6 @@ def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_siz
     if weights.form == "dequantized":
         raise UserError("vllm cannot serve the dequantized base, which is in no folder", "eval.engine=local, or merge.base=original")
     dtype = str(load.training_dtype(device)).removeprefix("torch.")
+    server = vllm.Vllm(weights.folder, tokens, dtype, weights.adapter, weights.form == "nf4", recipe.eval.batch_size or 64)
     # vLLM draws other noise and rounds otherwise, so that its responses are its own.
-    return Subject(name, f"{digest}:vllm", vllm.Vllm(weights.folder, tokens, dtype, weights.adapter, weights.form == "nf4"))
+    return Subject(name, f"{digest}:vllm", server, server.close)

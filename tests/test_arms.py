@@ -52,7 +52,7 @@ def test_responses_of_the_same_model_beside_a_run_are_taken_over(tmp_path, capsy
     first = evaluation.evaluate("embedded", "tiny", tmp_path / "runs" / "a", pairs)
     capsys.readouterr()
     again = evaluation.evaluate("embedded", "tiny", tmp_path / "runs" / "b", pairs)
-    assert "6 responses taken over" in capsys.readouterr().err
+    assert "harm_objects: 6 of 6 responses taken over" in capsys.readouterr().err
     path = "eval/model/harm_objects/responses.jsonl"
     assert sorted((first / path).read_text().splitlines()) == sorted((again / path).read_text().splitlines())
     evaluation.evaluate("embedded", "tiny", tmp_path / "elsewhere" / "c", pairs)

@@ -27,11 +27,13 @@ RESPONSES, JUDGEMENTS, ATTACKS, SUITE, SUBJECT = "responses.jsonl", "judgements.
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to be evaluated: `digest` identifies its weights and prompt format, `engine` asks it."""
+    """A model to be evaluated: `digest` identifies its weights, prompt format and engine, `engine` asks it,
+    `close` ends what that has started."""
 
     name: str
     digest: str
     engine: Engine
+    close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def respond(
         # Rows of other settings leave the file; what remains is written whole.
         write_jsonl(path, kept)
         taken_over += reused
+        if reused:
+            say(f"{folder.name} {task.name}: {reused} of {len(wanted)} responses taken over: same model, prompts and decoding")
         missing = [(id_, *pair) for id_, pair in wanted.items() if id_ not in have]
         if not missing:
             continue
