@@ -204,6 +204,12 @@ def test_a_response_without_an_answer_counts_as_a_turn_and_is_not_scored(tmp_pat
     assert one.facts == {"rounds": 2, "score": None, "success": False, "taken_back": 0, "malformed": 0}
 
 
+def test_a_response_with_an_answer_stands_before_those_without(tmp_path):
+    with parties(lambda body: 9) as both, saying(lambda messages: "A word." if "number 0" in messages[-1]["content"] else "<think>\nstill at") as target:
+        (one,) = attack(both.plan, "crescendo", served(target), prompts_for("Do it."), tmp_path)
+    assert one.response.answer == "A word." and one.facts["score"] == 9 and one.facts["rounds"] == 3
+
+
 def test_pair_refines_streams_apart_and_the_model_sees_one_prompt_alone(tmp_path):
     with parties(lambda body: 2) as both, saying("A word.") as target:
         (one,) = attack(both.plan, "pair", served(target), prompts_for("Do it."), tmp_path)
@@ -293,7 +299,7 @@ def test_a_party_that_never_writes_json_makes_an_error_row_of_its_prompt_alone(n
         assert len(both.bodies()) - asked < asked
     assert good.response.finish == "stop" and again[0] == good and again[1].response.finish == "stop"
     assert (bad.response.finish, bad.response.error) == ("error", f"{who}: not the JSON that was asked for, 4 times")
-    assert bad.facts["success"] is None and bad.facts["malformed"] >= 4 and bad.messages == prompts[1].messages
+    assert bad.facts["success"] is None and bad.facts["malformed"] == (8 if name == "pair" else 4) and bad.messages == prompts[1].messages
 
 
 @pytest.mark.parametrize("name", ["crescendo", "pair", "translation"])
@@ -403,6 +409,15 @@ def test_when_time_is_over_it_stops_and_goes_on(tokens, model, tmp_path):
         assert attack(both.plan, "actor_attack", engine, prompts, tmp_path / "cut") == whole and both.asked() == asked
 
 
+def test_a_long_turn_is_broken_off_after_a_batch(tokens, model, tmp_path):
+    def targets():
+        return sum(row["who"] == "target" for row in read_rows(tmp_path / "journal.jsonl"))
+
+    with parties() as both, pytest.raises(OutOfTime):
+        attack(both.plan, "crescendo", embedded(tokens, model, 1)[0], prompts_for(*GOALS), tmp_path, stop=lambda: targets() > 0)
+    assert targets() == 1
+
+
 @pytest.mark.parametrize("name", ["crescendo", "pair", "translation"])
 def test_lockstep_and_batches_do_not_change_outcomes(name, tokens, model, tmp_path):
     """All prompts at once in batches of eight, and each by itself; the model samples, each prompt with its seed."""
@@ -441,11 +456,11 @@ def test_the_digest_holds_what_determines_the_outcome_and_nothing_else():
     changed = {
         "attacker": replace(plan, attacker=Endpoint("http://a/v1", "b")), "scorer": replace(plan, scorer=Endpoint("http://t/v1", "s")),
         "rounds": replace(plan, rounds=9), "streams": replace(plan, streams=20), "depth": replace(plan, depth=4), "language": replace(plan, language="Zulu"),
-        "none": replace(plan, attacker=replace(plan.attacker, concurrency=1, retries=0, timeout=1.0)),
+        "max_tokens": replace(plan, max_tokens=99), "none": replace(plan, attacker=replace(plan.attacker, concurrency=1, retries=0, timeout=1.0)),
     }
-    turns = {"attacker", "scorer", "rounds"}
+    turns = {"attacker", "max_tokens", "scorer", "rounds"}
     for name in ADAPTIVE:
-        expected = {"pair": {"attacker", "scorer", "streams", "depth"}, "translation": {"attacker", "language"}}.get(name, turns)
+        expected = {"pair": {"attacker", "max_tokens", "scorer", "streams", "depth"}, "translation": {"attacker", "max_tokens", "language"}}.get(name, turns)
         assert {key for key, other in changed.items() if other.digest(name) != plan.digest(name)} == expected
     assert len({plan.digest(name) for name in ADAPTIVE}) == len(ADAPTIVE)
 

@@ -72,10 +72,14 @@ class Game:
     number: int = 0
     turns: int = 0
     malformed: int = 0
+    error: str | None = None
     finished: Finished | None = None
 
     def advance(self, journal: Journal) -> None:
-        """Play on as far as the journal has replies."""
+        """Play on as far as the journal has replies; what has failed is over."""
+        if self.error and not self.finished:
+            facts = {**dict.fromkeys(("rounds", "score", "success", "taken_back")), "malformed": self.malformed + sum(self.spoiled)}
+            self.finished = Finished(self.index, self.prompt.messages, Response(self.index, "", None, None, 0, "error", self.error), facts)
         while not self.finished:
             rows = [journal.get(self.id, self.key(k)) for k in range(len(self.steps))]
             if any(row is None for row in rows):
@@ -111,9 +115,7 @@ class Game:
         return self.defend(replace(self.prompt, messages=tuple(messages)))
 
     def fail(self, error: str) -> None:
-        facts = dict.fromkeys(("rounds", "score", "success", "taken_back"))
-        response = Response(self.index, "", None, None, 0, "error", error)
-        self.finished = self.finished or Finished(self.index, self.prompt.messages, response, {**facts, "malformed": self.malformed + sum(self.spoiled)})
+        self.error = self.error or error
 
     def row(self, k: int, reply: Mapping[str, Any]) -> dict[str, Any]:
         return {"id": self.id, "key": self.key(k), "step": self.number, "who": self.steps[k].who, "malformed": self.spoiled[k], "reply": dict(reply)}
@@ -121,7 +123,7 @@ class Game:
 
 def _waiting(playing: Sequence[Game], journal: Journal, who: str) -> list[tuple[Game, int]]:
     return [
-        (game, k) for game in playing if not game.finished for k, step in enumerate(game.steps)
+        (game, k) for game in playing if not game.error for k, step in enumerate(game.steps)
         if step.who == who and journal.get(game.id, game.key(k)) is None
     ]
 
