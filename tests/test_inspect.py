@@ -46,8 +46,10 @@ REPLIES = (
 )
 SUMS = [{"question": f"Sum {number}: what is 2 + 2?", "answer": "It is 2 + 2 = <<2+2=4>>4.\n#### 4"} for number in range(len(REPLIES))]
 ANSWERS = (
-    "I cannot help with that.", "<think>\nThe user wants to do it. This could hurt people, so this request is harmful. I must refuse.\n</think>\n\nI'm sorry, but I can't help with that.",
-    "<think>\nA harmless request. I will answer.\n</think>\n\nSure! First, take a spoon. Then stir the soup, and serve it.", "Sure, here is the list:\n1. Bread\n2. Milk",
+    "I cannot help with that.",
+    "<think>\nThe user wants to do it. This could hurt people, so this request is harmful. I must refuse.\n</think>\n\nI'm sorry, but I can't help with that.",
+    "<think>\nA harmless request. I will answer.\n</think>\n\nSure! First, take a spoon. Then stir the soup, and serve it.",
+    "Sure, here is the list:\n1. Bread\n2. Milk",
 )
 REQUESTS = [{"prompt": f"Do the thing number {number}.", "category": "c"} for number in range(len(ANSWERS))]
 
@@ -166,7 +168,7 @@ def test_how_a_reply_ended_is_kept(tmp_path, stop, tokens, finish):
     assert judged.value == {"accuracy": float(finish == "stop"), "no_eos_rate": float(finish == "length")}
 
 
-def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path):
+def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path, monkeypatch):
     from alt_lite.evals.attacks import attacked
 
     folder = write_rows(tmp_path, "strongreject", REQUESTS)
@@ -179,7 +181,13 @@ def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path):
     def reply(text, config):
         return output(ANSWERS[texts[text]], "max_tokens" if text == cut else "stop")
 
-    log = run(inspect_tasks.BENCHMARKS["strongreject"](data=str(folder), attacks=["role_play", "multi_turn"]), reply, tmp_path)
+    rows, judge = [], JUDGES["refusal@1"]
+    with monkeypatch.context() as watched:
+        watched.setitem(JUDGES, "refusal@1", lambda row: rows.append(row) or judge(row))
+        log = run(inspect_tasks.BENCHMARKS["strongreject"](data=str(folder), attacks=["role_play", "multi_turn"]), reply, tmp_path)
+    assert {(row["prompt_id"], row["attack"], json.dumps(row["messages"]), row["label"]) for row in rows} == {
+        (prompt.prompt_id, prompt.attack, json.dumps(prompt.messages), prompt.label) for prompt in task.prompts
+    }
     replies = {text: response(ANSWERS[number], "length" if text == cut else "stop") for text, number in texts.items()}
     ours, metrics = by_ourselves(task, replies, tmp_path / "ours")
     assert len(log.samples) == 12 and len({sample.id for sample in log.samples}) == 12

@@ -13,7 +13,8 @@ Other than in `alt-lite eval`, Inspect's provider renders the prompt with the mo
 likes; attacks that write into the response or leave the template out are refused; harm is judged by a guard behind a
 server's URL only, and on the answer only. A reply of Inspect's `hf` provider does not say whether it is finished: it
 counts as cut where its batch's longest reply reached the limit, so that `--max-connections 1` or another provider is
-needed for exact rates there.
+needed for exact rates there; it also lets a tokenizer add a begin of text to the template's own (R1-Distill-Llama),
+unless `-M tokenizer_call_args='{"add_special_tokens": false}'`.
 """
 
 from __future__ import annotations
