@@ -62,7 +62,7 @@ def export(
         for kind, size in exporting.sizes(source, quants).items():
             results.print(f"{size / 1e6:>12,.1f} MB  {folder / exporting.file_name(source.name, kind)}", markup=False, soft_wrap=True)
     if not dry_run and set(targets) - {"hub"}:
-        with _writing(run, folder, listed=out is None):
+        with _writing(run, listed=out is None):
             paths = exporting.to_gguf(source, folder, quants) if ggufs else {}
             for path in paths.values():
                 results.print(str(path), markup=False, soft_wrap=True)
@@ -89,13 +89,12 @@ def _require_targets(targets: Sequence[str]) -> None:
 
 
 @contextmanager
-def _writing(run: Path, folder: Path, listed: bool) -> Iterator[None]:
+def _writing(run: Path, listed: bool) -> Iterator[None]:
     """Hold the run while its export is written; the default folder is listed, so that --fresh takes it away."""
     place = RunDir(run)
     with place.locked():
         if listed and FOLDER not in place.manifest["files"]:
             place.note(files=sorted({*place.manifest["files"], FOLDER}))
-        folder.mkdir(parents=True, exist_ok=True)
         yield
 
 

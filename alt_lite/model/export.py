@@ -32,8 +32,8 @@ LLAMA_CPP = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_k_s", "q4_k_m", "
 # Largest error of a weight, as a share of its tensor's largest: the formats' own rounding. 16 bit: half of
 # the last of 11 binary places; 8 bit: half a step of 127, and the step itself in 16 bit.
 WEIGHT_TOLERANCE = {"f16": 2**-11, "q8_0": 1 / 254 + 2**-11}
-# Largest difference of a logit, as a share of the logits' standard deviation.
-LOGIT_TOLERANCE = {"f16": 0.01, "q8_0": 0.25}
+# Root mean square of the logits' differences, as a share of their standard deviation.
+LOGIT_TOLERANCE = {"f16": 0.001, "q8_0": 0.1}
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,11 @@ def _logits_differ(planned: gguf_file.Plan, path: Path, source: Source) -> dict[
         read.head_dim = merged.head_dim
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar of its own that cannot be turned off
         got = observed(pretrained_model_name_or_path=path.parent, gguf_file=path.name, config=read)
-    largest = float((expected - got).abs().max())
-    return {"largest": largest, "share": largest / float(expected.std()), "same": float((expected.argmax(-1) == got.argmax(-1)).float().mean())}
+    off = expected - got
+    return {
+        "largest": float(off.abs().max()), "share": float(off.square().mean().sqrt() / expected.std()),
+        "same": float((expected.argmax(-1) == got.argmax(-1)).float().mean()),
+    }
 
 
 def _llama_quantize(source: Path, path: Path, quant: str) -> None:

@@ -102,7 +102,7 @@ def write(planned: Plan, path: Path, tokens: Tokens, vocabulary: Vocabulary, nam
     under that name.
 
     Raises:
-        UserError: a weight is not finite, or too large for the type asked for.
+        UserError: a weight is not finite, or too large for the type asked for, or the disk is full.
     """
     import gguf
 
@@ -124,6 +124,11 @@ def write(planned: Plan, path: Path, tokens: Tokens, vocabulary: Vocabulary, nam
             os.fsync(file.fileno())
         writer.close()
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # numpy tells of a short write without saying why.
+        raise UserError(f"{path} could not be written whole: {error}", "free some disk space; the same command goes on from here") from error
     finally:
         for file in writer.fout or ():
             file.close()

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
+from alt_lite.evals.score import FLIP
 from alt_lite.report import tables
-from alt_lite.report.markdown import _cell
 from alt_lite.report.rows import head_rows
+from alt_lite.report.summary import manifest_of
 from alt_lite.rundir import read_json, read_rows
 
 
@@ -67,18 +68,19 @@ def render(run: Path, name: str, metadata: Mapping[str, Any], system: str | None
         system: the system prompt trained with.
         sampling: the sampling that is advised.
     """
-    manifest = read_json(run / "run.json")
+    manifest = manifest_of(run)
     report = read_json(run / "report.json") if (run / "report.json").is_file() else None
     values = manifest["recipe"]["values"]
     base, terms = values["model.name"], licence(values["model.name"], metadata)
     lines = [_head(base, terms, values), f"# {name}", "", *(line for notice in terms.notices for line in (notice, ""))]
-    lines += [f"{_of(base, manifest)}, fine-tuned with [alt_lite](https://arxiv.org/abs/2604.18946) so that its trace assesses whether a request is harmful.", ""]
+    lines += [f"{_of(base, manifest)}, fine-tuned for safety with alt_lite.", ""]
     lines += ["## Training", "", *_training(run, manifest, values, system), ""]
     lines += ["## Evaluation", "", *_evaluation(report), ""]
-    lines += ["## Precision", "", *_precision(manifest, values), ""]
-    lines += ["## Use", "", *_use(values, system, sampling), ""]
-    lines += ["## Limits", "", *_limits(manifest, report), ""]
-    lines += ["## Licence", "", terms.text, "The terms of the training data's source apply to the rows drawn from it.", ""]
+    for title, paragraphs in (
+        ("Precision", _precision(manifest, values)), ("Use", _use(manifest, values, system, sampling)), ("Limits", _limits(manifest, report)),
+        ("Licence", [terms.text, "The terms of the training data's source apply to the rows drawn from it."]),
+    ):
+        lines += [f"## {title}", "", "\n\n".join(paragraphs), ""]
     return "\n".join(lines)
 
 
@@ -123,34 +125,39 @@ def _evaluation(report: Mapping[str, Any] | None) -> list[str]:
     if not report or not rows:
         return ["This model has not been evaluated."]
     lines = ["Base and tuned model on the same prompts, with 95 % intervals.", "", "| | base | tuned | change | p | n | |", "|---|---|---|---|---|---|---|"]
-    lines += ["| " + " | ".join(_cell(c) for c in (r.label, r.base, r.tuned, r.change, r.p, r.n, r.meaning)) + " |" for r in rows]
+    for row in rows:
+        cells = (row.label, row.base, row.tuned, row.change, row.p, row.n, row.meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     judges = sorted({entry["judge"] for entry in report["metrics"] if entry["judge"]})
-    return [*lines, "", *tables.closing_lines(dict(report)), f"Judges: {', '.join(judges) or 'none'}.", tables.evaluated_line(dict(report)) + "."]
+    said = [*tables.closing_lines(dict(report)), f"judges: {', '.join(judges) or 'none'}", tables.evaluated_line(dict(report))]
+    return [*lines, "", *(f"- {line}" for line in said)]
 
 
 def _precision(manifest: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    proof = manifest["merge"]
+    proof, trained = manifest["merge"], "4-bit" if values["model.load_in_4bit"] else "16-bit"
+    not_evaluated = "the merged weights of this repository" if manifest.get("precision") == "4bit" else "the adapter without merging"
     return [
         f"The adapter is merged into the {'dequantised' if proof['base'] == 'dequantized' else 'original 16-bit'} base and stored in {proof['dtype']}. "
-        f"Against the model as it was trained ({'4-bit' if values['model.load_in_4bit'] else '16-bit'} base with its adapter), on {proof['prompts']} prompts: "
-        f"logits of the next token differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy outputs are equal.",
-        "Neither the unmerged adapter on another base, nor copies quantised further (GGUF q8_0, q4_k_m, …), have been evaluated.",
+        f"Against the model as it was trained ({trained} base with its adapter), on {proof['prompts']} prompts: the logits of the next token "
+        f"differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy outputs are equal.",
+        f"The table is not about {not_evaluated}, nor about copies quantised further (GGUF q8_0, q4_k_m, …): those have not been evaluated.",
     ]
 
 
-def _use(values: Mapping[str, Any], system: str | None, sampling: Mapping[str, float]) -> list[str]:
+def _use(manifest: Mapping[str, Any], values: Mapping[str, Any], system: str | None, sampling: Mapping[str, float]) -> list[str]:
     advice = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
-    lines = [f"Prompt format `{values['model.family']}`, sampling as advised for the base: {advice}."]
+    whose = "as in its evaluation" if manifest.get("embedded") else "as the base's makers advise"
+    lines = [f"Prompt format `{values['model.family']}`; sampling {whose}: {advice}."]
     if system:
         lines.append("Send the system prompt above as the first message: the model was trained with it.")
-    return [*lines, "The assessment stands in the trace: a prompt that closes the trace at once (`<think></think>`) leaves it out."]
+    return [*lines, "What was trained stands in the trace: a prompt that closes the trace at once leaves it out."]
 
 
 def _limits(manifest: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
     lines = []
     if manifest.get("embedded"):
         lines.append(tables.CAVEAT.format(size="about a million parameters") + " It speaks of an invented world only.")
-    attacks = sorted({entry["attack"] for entry in report["metrics"] if entry["attack"]}) if report else []
-    lines.append(f"The numbers are about these prompts and judges. Attacks tried: {', '.join(attacks) or 'none'}; others may succeed.")
+    attacks = sorted({entry["attack"] for entry in report["metrics"] if entry["attack"]} - {FLIP}) if report else []
+    lines.append(f"The numbers are about the prompts and judges named above. Attacks tried: {', '.join(attacks) or 'none'}.")
     lines.append("A user's text that holds the format's control tokens is not kept apart from them by common servers.")
     return lines
