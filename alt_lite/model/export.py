@@ -34,6 +34,7 @@ LLAMA_CPP = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_k_s", "q4_k_m", "
 WEIGHT_TOLERANCE = {"f16": 2**-11, "q8_0": 1 / 254 + 2**-11}
 # Root mean square of the logits' differences, as a share of their standard deviation.
 LOGIT_TOLERANCE = {"f16": 0.001, "q8_0": 0.1}
+_ROWS = 4096  # of a tensor compared at a time
 
 
 @dataclass(frozen=True)
@@ -163,16 +164,18 @@ def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Token
 
 
 def _weight_error(planned: gguf_file.Plan, reader: Any) -> float:
-    """The largest error of any weight, as a share of the largest weight of its tensor."""
+    """The largest error of any weight, as a share of the largest weight of its tensor; some rows at a time."""
     import gguf
     import torch
 
     stored = {tensor.name: tensor for tensor in reader.tensors}
     worst = 0.0
     for tensor, value in gguf_file.values(planned):
-        there = torch.from_numpy(gguf.dequantize(stored[tensor.name].data, stored[tensor.name].tensor_type).copy())
-        scale = float(value.abs().max()) or 1.0
-        worst = max(worst, float((there.reshape(value.shape) - value.float()).abs().max()) / scale)
+        there = stored[tensor.name]
+        scale = max(abs(float(value.max())), abs(float(value.min()))) or 1.0
+        for start in range(0, len(value), _ROWS):
+            rows = torch.tensor(gguf.dequantize(there.data[start : start + _ROWS], there.tensor_type))
+            worst = max(worst, float((rows - value[start : start + _ROWS].float()).abs().max()) / scale)
     return worst
 
 

@@ -169,7 +169,7 @@ def _converted(tensor: Tensor, value: Any) -> np.ndarray:
     import gguf
     import torch
 
-    largest = float(value.abs().max())
+    largest = max(abs(float(value.max())), abs(float(value.min())))
     half = tensor.kind == gguf.GGMLQuantizationType.F16
     if not math.isfinite(largest) or (half and largest > _LARGEST_F16):
         raise UserError(f"{tensor.name} holds {largest:g}, which {tensor.kind.name.lower()} cannot", "--quant q8_0, or look at how it was trained")

@@ -42,8 +42,9 @@ def modelfile(recipe: Recipe, gguf: Path, system: str | None, context: int) -> s
     Raises:
         UserError: the system prompt cannot be written in a Modelfile.
     """
-    if system and '"""' in system:
-        raise UserError('the system prompt holds """, which ends a text in a Modelfile', "serve this model with vllm")
+    # Ollama's parser ends a text at three quotes and drops characters that do not print.
+    if system and ('"""' in system or not system.replace("\n", "").replace("\t", "").isprintable()):
+        raise UserError("the system prompt holds three quotes or a character that a Modelfile cannot hold", "serve this model with vllm")
     family = FAMILIES[recipe.model.family]
     parameters: list[tuple[str, Any]] = [*sampling(recipe).items(), ("repeat_penalty", 1), ("num_ctx", min(context, _CONTEXT))]
     lines = [
