@@ -48,7 +48,8 @@ _RETRIES = 3
 _MEMORY_SHARE = 0.85
 _LENGTH_STEP = 1024
 _HOTTEST = 2.0
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+# What --max-lora-rank takes.
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MODEL, _ADAPTER = "model", "adapter"
 _LAST_LINES, _LONGEST_LINE, _LAST_BYTES = 8, 300, 1 << 16
 _PREFIX = re.compile(r"^(?:\([^)]*\) )?(?:(?:ERROR|WARNING|INFO|DEBUG) [\d-]+ [\d:]+ \[[^\]]*\] )?")
@@ -282,10 +283,10 @@ def _rank(adapter: Path) -> int:
     """
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
-    for allowed in _RANKS:
+    for allowed in RANKS:
         if rank <= allowed:
             return allowed
-    raise UserError(f"vllm serves adapters up to rank {_RANKS[-1]}; {adapter} has rank {rank}", "eval.engine=local, or evaluate the merged folder")
+    raise UserError(f"vllm serves adapters up to rank {RANKS[-1]}; {adapter} has rank {rank}", "eval.engine=local, or evaluate the merged folder")
 
 
 def _free_port() -> int:

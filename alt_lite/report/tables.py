@@ -98,7 +98,7 @@ def closing_lines(data: dict[str, Any]) -> list[str]:
 
 
 def next_steps(data: dict[str, Any], run: Path) -> list[str]:
-    return [f"python -m alt_lite chat {run}", f"python -m alt_lite report {run}", f"python -m alt_lite compare {run}:base {run}"]
+    return [f"python -m alt_lite chat {run}", f"python -m alt_lite export {run} --to gguf", f"python -m alt_lite compare {run}:base {run}"]
 
 
 def comparison(data: dict[str, Any], entries: list[dict[str, Any]], a: str, b: str) -> RenderableType:

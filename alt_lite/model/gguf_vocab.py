@@ -1,0 +1,117 @@
+"""A tokenizer as a GGUF file holds it: tokens, their types, merges, and the pre-tokenizer's name.
+
+llama.cpp splits text by rules of its own that are picked by `tokenizer.ggml.pre`. Its converter finds
+the name by a hash of ids, which any change of tokenizer.json breaks; here the splitting pattern
+itself, which the hash stands for, is compared, and ids are compared where it is unknown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alt_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Names llama.cpp knows → the pattern it splits by, as the published tokenizer.json has it. It takes
+# `deepseek-r1-qwen` for another name of `qwen2`; `llama-bpe` also takes a word that is a token whole.
+PATTERNS = {"qwen2": _SPLIT.format(digits=""), "llama-bpe": _SPLIT.format(digits="{1,3}")}
+_DEEPSEEK_BOS = "<｜begin▁of▁sentence｜>"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """`tokens`, `types`, `merges` by the GGUF conventions; `pre` names the pre-tokenizer, `exact` tells that
+    its pattern is the tokenizer's own; `differing` are texts whose ids llama.cpp gets otherwise."""
+
+    tokens: list[str]
+    types: list[int]
+    merges: list[str]
+    pre: str
+    exact: bool
+    differing: tuple[str, ...]
+
+
+def read(folder: Path, size: int, texts: Sequence[str]) -> Vocabulary:
+    """Read a tokenizer.json for a model with `size` rows of embeddings; `texts` are compared.
+
+    Raises:
+        UserError: the tokenizer is no byte-level BPE, or has more tokens than the model.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    spec: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if spec["model"]["type"] != "BPE" or "ByteLevel" not in json.dumps(spec["pre_tokenizer"]):
+        raise UserError(f"{path} is no byte-level BPE, which is all that is exported here", "convert it with llama.cpp's convert_hf_to_gguf.py")
+    tokens, types = _tokens(spec, size, path)
+    merges = [" ".join(_glued(part) for part in (pair.split(" ") if isinstance(pair, str) else pair)) for pair in spec["model"]["merges"]]
+    raw = Tokenizer.from_file(str(path))
+    pattern = _pattern(spec)
+    known = [name for name, there in PATTERNS.items() if there == pattern]
+    # A pattern of the model's own: the known one that splits these texts most like it.
+    different = {name: _differing(raw, rebuilt(tokens, types, merges, name), texts) for name in known or PATTERNS}
+    pre = min(different, key=lambda name: len(different[name]))
+    name = "deepseek-r1-qwen" if known and pre == "qwen2" and _DEEPSEEK_BOS in tokens else pre
+    return Vocabulary(tokens, types, merges, name, bool(known), different[pre])
+
+
+def rebuilt(tokens: Sequence[str], types: Sequence[int], merges: Sequence[str], pre: str) -> Tokenizer:
+    """Build the tokenizer for plain text that llama.cpp builds of a GGUF file's entries; it knows no
+    normalisation, so that text which is not composed (NFC) gives other ids than Qwen's tokenizers."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    name = "qwen2" if pre == "deepseek-r1-qwen" else pre
+    vocabulary = {token: number for number, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind == NORMAL}
+    pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
+    built = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=name == "llama-bpe"))
+    built.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(PATTERNS[name]), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+    built.decoder = decoders.ByteLevel()
+    return built
+
+
+def _tokens(spec: dict[str, Any], size: int, path: Path) -> tuple[list[str], list[int]]:
+    """Tokens by id with their types; ids without a token are named and marked as llama.cpp's converter does."""
+    by_id = {number: (token, NORMAL) for token, number in spec["model"]["vocab"].items()}
+    for added in spec["added_tokens"]:
+        by_id[added["id"]] = (added["content"], CONTROL if added["special"] or _looks_special(added["content"]) else USER_DEFINED)
+    if max(by_id) >= size:
+        raise UserError(f"{path} has token {max(by_id)}, the model only {size}", "merge the run again: python -m alt_lite merge RUN")
+    pairs = [by_id.get(number, (f"[PAD{number}]", UNUSED)) for number in range(size)]
+    return [token for token, _ in pairs], [kind for _, kind in pairs]
+
+
+def _looks_special(token: str) -> bool:
+    """Tokens that turn a conversation are control tokens to llama.cpp even where tokenizer.json says
+    otherwise (R1). `<think>` is not: as a control token it would be missing from what is generated."""
+    return token == "<pad>" or (token[:2] in ("<|", "<｜") and token[-2:] in ("|>", "｜>"))
+
+
+def _glued(part: str) -> str:
+    """Spell a space inside a merge as byte-level BPE does, since merges are written with a space between."""
+    return part.replace(" ", "Ġ")
+
+
+def _pattern(spec: dict[str, Any]) -> str | None:
+    """The one pattern that a tokenizer splits by, None where it splits in another way."""
+    steps = spec["pre_tokenizer"].get("pretokenizers", [spec["pre_tokenizer"]])
+    patterns = [step["pattern"].get("Regex") for step in steps if step["type"] == "Split"]
+    return patterns[0] if len(patterns) == 1 else None
+
+
+def _differing(raw: Tokenizer, built: Tokenizer, texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        text for text in texts
+        if raw.encode(text, add_special_tokens=False).ids != built.encode(text, add_special_tokens=False).ids
+    )

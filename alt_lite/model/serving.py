@@ -1,0 +1,90 @@
+"""Files by which others serve an exported model: Ollama's Modelfile, a script for vLLM."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from alt_lite.config import Recipe
+from alt_lite.errors import UserError
+from alt_lite.generate.vllm import RANKS
+from alt_lite.tokens import templates
+from alt_lite.tokens.families import FAMILIES, Family
+
+# Prompt and trace, with what the evaluations give both: 8,192 new tokens. Servers' defaults cut traces.
+_CONTEXT = 16_384
+_REASONING_PARSER = {"r1": "deepseek_r1", "r1_0528": "deepseek_r1", "qwen3": "qwen3"}
+
+
+def sampling(recipe: Recipe) -> dict[str, float]:
+    """What the model's makers advise; the embedded model, which is evaluated greedily, is served so."""
+    if recipe.embedded:
+        return {"temperature": 0.0}
+    return {"temperature": 0.6, "top_p": 0.95, **({"top_k": 20} if recipe.model.family == "qwen3" else {})}
+
+
+def model_name(name: str) -> str:
+    """A run's name as Ollama and vLLM take it."""
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.") or "model"
+
+
+def stop_tokens(family: Family) -> list[str]:
+    """Control tokens that a response never holds: all but the trace's own."""
+    return [control for control in family.controls if control not in (family.think, family.think_end)]
+
+
+def modelfile(recipe: Recipe, gguf: Path, system: str | None, context: int) -> str:
+    """Write a Modelfile for a GGUF file beside it: template, stop tokens, sampling, the system prompt trained with.
+
+    Raises:
+        UserError: the system prompt cannot be written in a Modelfile.
+    """
+    # Ollama's parser ends a text at three quotes and drops characters that do not print.
+    if system and ('"""' in system or not system.replace("\n", "").replace("\t", "").isprintable()):
+        raise UserError("the system prompt holds three quotes or a character that a Modelfile cannot hold", "serve this model with vllm")
+    family = FAMILIES[recipe.model.family]
+    parameters: list[tuple[str, Any]] = [*sampling(recipe).items(), ("repeat_penalty", 1), ("num_ctx", min(context, _CONTEXT))]
+    lines = [
+        f"# ollama create {model_name(gguf.stem)} -f Modelfile",
+        "# The trace is part of what was trained: it cannot be turned off without losing the assessment.",
+        f"FROM ./{gguf.name}", f'TEMPLATE """{templates.go(family)}"""',
+        *([f'SYSTEM """{system}"""'] if system else []),
+        *(f"PARAMETER {key} {value:g}" for key, value in parameters),
+        *(f'PARAMETER stop "{token}"' for token in stop_tokens(family)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, system: str | None, context: int, template: Path | None) -> str:
+    """Write a script that serves the merged model, or with `adapter` the base with the adapter beside it.
+
+    Args:
+        recipe: the run's.
+        run: the run's folder.
+        base: hub id or folder of the base, with its commit in `revision`.
+        system: the system prompt trained with, which vLLM does not add by itself.
+        context: the model's longest sequence, in tokens.
+        template: a chat template to use in place of the folder's own.
+    """
+    common = [
+        "--max-model-len", str(min(context, _CONTEXT)), "--reasoning-parser", _REASONING_PARSER[recipe.model.family],
+        "--override-generation-config", json.dumps(sampling(recipe)), *(("--chat-template", str(template.resolve())) if template else ()),
+    ]
+    name = model_name(run.resolve().name)
+    merged = ["vllm", "serve", str((run / "merged").resolve()), "--served-model-name", name, *common]
+    rank = next(size for size in RANKS if size >= min(recipe.lora.r, RANKS[-1]))
+    adapter = [
+        "vllm", "serve", base, *(("--revision", revision) if revision else ()), "--enable-lora", "--lora-modules",
+        f"{name}={(run / 'adapter').resolve()}", "--max-lora-rank", str(rank), *common,
+    ]
+    trained = "4-bit" if recipe.model.load_in_4bit else "16-bit"
+    note = f"# Not what was evaluated: the adapter was trained on the {trained} base and is put on the one that vLLM loads."
+    lines = [
+        "#!/usr/bin/env bash", f"# bash vllm.sh [adapter]: an OpenAI-compatible server on port 8000, model {name}", "set -euo pipefail",
+        *(["# Trained with a system prompt, which the client must send first:", f"#   {json.dumps(system, ensure_ascii=False)}"] if system else []),
+        'if [ "${1:-merged}" = adapter ]; then', f"  {note}", f"  exec {shlex.join(adapter)}", "fi", f"exec {shlex.join(merged)}",
+    ]
+    return "\n".join(lines) + "\n"
