@@ -130,7 +130,7 @@ def _tiny(recipe: Recipe, suite: str, precision: str) -> tuple[list[Task], Setti
 def _benchmarks(recipe: Recipe, suite: str | None, precision: str) -> tuple[list[Task], Settings]:
     from alt_lite.evals.suites import SUITES, require_tasks
     from alt_lite.evals.tasks import TASKS
-    from alt_lite.evals.tasks.benchmark import load
+    from alt_lite.evals.tasks.benchmark import load, local_copy
 
     if suite in (None, "none"):
         return [], _settings(recipe, precision, 0.0, 1.0, None, 1)
@@ -139,7 +139,7 @@ def _benchmarks(recipe: Recipe, suite: str | None, precision: str) -> tuple[list
     require_tasks(names)
     tasks = []
     for name in names:
-        local = _local_copy(Path(recipe.eval.data), name) if recipe.eval.data else None
+        local = local_copy(Path(recipe.eval.data), name) if recipe.eval.data else None
         task, origin = load(TASKS[name], local, recipe.eval.limit or picked.limit, recipe.eval.seed)
         say(f"  {name}: {len(task.prompts)} prompts from {origin}")
         tasks.append(task)
@@ -156,21 +156,6 @@ def _settings(recipe: Recipe, precision: str, temperature: float, top_p: float, 
         precision=precision, max_new_tokens=given.max_new_tokens or max_new_tokens, temperature=warm,
         top_p=top_p if given.top_p is None else given.top_p, top_k=given.top_k, samples=samples, seed=given.seed,
     )
-
-
-def _local_copy(folder: Path, name: str) -> Path:
-    """Find a benchmark's local copy: `NAME.*`, or a saved folder `NAME`.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not folder.is_dir():
-        raise UserError(f"eval.data: no such folder: {folder}", "name a folder that holds copies of the benchmarks")
-    found = sorted(path for path in folder.iterdir() if path.stem == name)
-    if not found:
-        have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-        raise UserError(f"{folder} holds no copy of {name} (it holds {have})", f"save it there as {name}.jsonl, .csv, .tsv, .txt or .parquet")
-    return found[0]
 
 
 def _changed(recipe: Recipe, tasks: list[Task]) -> list[Task]:
