@@ -11,7 +11,7 @@ from alt_lite.errors import UserError
 from alt_lite.rundir import read_json
 
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_PREFIX = "base_model.model."
+_PREFIX, _COPY = "base_model.model.", ".base_layer.weight"
 # Keys of adapter_config.json that say where the matrices came from, or are read here. Any other that is
 # set may change what the adapter computes (DoRA, trained biases, whole modules, …): so may one that a
 # later PEFT brings.
@@ -28,11 +28,13 @@ _STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 @dataclass(frozen=True)
 class Adapter:
     """Each adapted module's name within the model, with `A` (r, inputs) and `B` (outputs, r); a merged
-    weight is W + `scale` · B A."""
+    weight is W + `scale` · B A. `copies` are the base's own weights, which PEFT saves beside an adapted
+    output embedding."""
 
     folder: Path
     scale: float
     pairs: dict[str, tuple[Any, Any]]
+    copies: dict[str, Any]
 
 
 def read_adapter(folder: Path) -> Adapter:
@@ -58,7 +60,10 @@ def read_adapter(folder: Path) -> Adapter:
         raise UserError(f"{folder / _WEIGHTS} is cut or damaged ({str(error).splitlines()[0]})", "train again, or get that file anew") from error
     rank = config["r"]
     pairs: dict[str, tuple[Any, Any]] = {}
+    copies = {name.removeprefix(_PREFIX).removesuffix(_COPY): tensor for name, tensor in tensors.items() if name.endswith(_COPY)}
     for name, tensor in tensors.items():
+        if name.endswith(_COPY):
+            continue
         module, _, part = name.removeprefix(_PREFIX).rpartition(".lora_")
         if not name.startswith(_PREFIX) or part not in ("A.weight", "B.weight") or tensor.dim() != 2:
             raise UserError(f"{folder / _WEIGHTS}: {name} is no matrix of a LoRA layer", "plain LoRA on linear layers is merged")
@@ -71,10 +76,12 @@ def read_adapter(folder: Path) -> Adapter:
             raise UserError(f"{folder / _WEIGHTS}: {name} holds values that are no numbers", "train again with a lower train.learning_rate")
         if part[0] == "A":
             pairs[module] = (tensor.float(), tensors[other].float())
+    if not set(copies) <= set(pairs):
+        raise UserError(f"{folder / _WEIGHTS} holds a weight of {min(set(copies) - set(pairs))}, which is not adapted", "plain LoRA on linear layers is merged")
     if not pairs:
         raise UserError(f"{folder / _WEIGHTS} holds no matrices", "train again")
     # Scale as of LoRA (arXiv 2106.09685) and of rsLoRA (arXiv 2312.03732).
-    return Adapter(folder, config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs)
+    return Adapter(folder, config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs, copies)
 
 
 def _require_plain(folder: Path, config: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ _READABLE = ("F32", "F16", "BF16")
 class Merging:
     """A merge that was looked through and can be written: `shapes` by the model's names, in its order;
     `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
-    4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted."""
+    4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
+    where the output embedding was the embedding itself, and now is that plus the adapter."""
 
     weights: Weights
     adapter: Adapter
@@ -37,6 +38,7 @@ class Merging:
     dtype: Any
     compute: Any
     kind: str
+    untied: bool
 
     @property
     def bytes(self) -> int:
@@ -58,6 +60,8 @@ class Merging:
         config.pop("quantization_config", None)
         for key in {"dtype", *({"torch_dtype"} & set(config))}:
             config[key] = str(self.dtype).removeprefix("torch.")
+        if self.untied:
+            config["tie_word_embeddings"] = False
         config.setdefault("architectures", [self.architecture])
         write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
 
@@ -65,14 +69,17 @@ class Merging:
         """Give a merged tensor's rows in `dtype`.
 
         Raises:
-            UserError: a value is none in that precision.
+            UserError: a value is none in that precision, or the adapter's copy of the base's weight differs.
         """
         import torch
 
         rows = self._rows(name)
-        pair = self.adapter.pairs.get(name.removesuffix(".weight"))
+        module = name.removesuffix(".weight")
+        pair, copy = self.adapter.pairs.get(module), self.adapter.copies.get(module)
         for where in row_blocks(self.shapes[name]):
             block = rows(where)
+            if copy is not None and not torch.equal(block.to(copy.dtype), copy[where].to(block.dtype).to(copy.dtype)):
+                raise UserError(f"{self.adapter.folder} was trained with another weight of {module} than {self.weights.folder} holds", "name the model that it was trained on")
             if pair is not None:
                 a, b = pair
                 block = block.to(torch.float32, copy=True).add_((b[where] @ a).mul_(self.adapter.scale))
@@ -114,11 +121,14 @@ def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequanti
     if stored and not dequantized:
         raise UserError(f"{base} holds 4-bit weights, so there are no original ones to merge into", "merge.base=dequantized, or model.name of the 16-bit model")
     linear = {f"{name}.weight": module for name, module in model.named_modules() if type(module) is torch.nn.Linear}
+    apart = [f"{module}.weight" for module in read.pairs if owner.get(f"{module}.weight", "") not in ("", f"{module}.weight")]
+    for name in apart:
+        shapes[name], names[name] = shapes[owner[name]], names[owner[name]]
     _require_fit(read, set(linear), shapes, type(model).__name__)
     quantized = {name for name in shapes if names[name] in stored}
     if dequantized and not stored:  # the output embedding is never quantised on loading
         quantized = {name for name, module in linear.items() if module is not model.get_output_embeddings()}
-    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind)
+    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart))
 
 
 def _skeleton(base: Path) -> Any:
@@ -174,8 +184,6 @@ def _require_fit(adapter: Adapter, linear: set[str], shapes: dict[str, Shape], a
         weight = f"{module}.weight"
         if weight not in linear:
             raise UserError(f"{adapter.folder} adapts {module}, which is no linear layer of {architecture}", "name the model that the adapter was trained on")
-        if weight not in shapes:
-            raise UserError(f"{adapter.folder} adapts {module}, whose weight is the embedding's too", "train without it: lora.targets")
         if (b.shape[0], a.shape[1]) != shapes[weight]:
             raise UserError(
                 f"{adapter.folder} adapts {module} as {b.shape[0]} × {a.shape[1]}; the model's is {shapes[weight][0]} × {shapes[weight][1]}",
