@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -343,6 +344,11 @@ def test_folders_that_are_no_adapter_or_no_base_are_told_apart(tmp_path):
     refused(base, adapter, "cut or damaged")
     (adapter / "adapter_model.safetensors").unlink()
     refused(base, adapter, "holds no adapter_model.safetensors")
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    (adapter / "adapter_config.json").write_text('{"peft_type": "IA3"}')
+    refused(base, adapter, "no LoRA's configuration")
+    (adapter / "adapter_config.json").write_text('{"peft_type": "ADALORA", "r": 8, "lora_alpha": 8}')
+    refused(base, adapter, "peft_type ADALORA is not merged")
 
 
 def test_weights_stored_in_eight_bits_are_not_taken_for_numbers(tmp_path):
@@ -360,6 +366,9 @@ def test_values_beyond_the_precision_are_refused_not_written_as_infinity(tmp_pat
     with pytest.raises(UserError, match="model.norm.weight holds values beyond float16"):
         written(base, adapter, tmp_path / "out", torch.float16)
     written(base, adapter, tmp_path / "other", torch.bfloat16)
+    rewritten(base, lambda t: {**t, "model.norm.weight": torch.tensor([1.0] * 30 + [float("nan")] + [1.0] * 17).bfloat16()})
+    with pytest.raises(UserError, match="model.norm.weight holds values beyond bfloat16"):
+        written(base, adapter, tmp_path / "third", torch.bfloat16)
 
 
 # files
@@ -397,7 +406,7 @@ def test_writing_takes_no_more_than_two_of_the_largest_tensor_the_adapter_and_ha
     make_random(base, {**QWEN_1_5B, "hidden_size": 1024, "num_attention_heads": 8, "num_hidden_layers": 8, "intermediate_size": 3072, "vocab_size": 4096}, adapter, 4)
     largest, read = 4096 * 1024 * 2, (adapter / "adapter_model.safetensors").stat().st_size
     allowed = 2 * largest + read + 50_000_000
-    assert (base / "model.safetensors").stat().st_size > 3 * allowed
+    assert (base / "model.safetensors").stat().st_size > 2 * allowed
     (tmp_path / "out").mkdir()
     open_merging(base, adapter, torch.bfloat16, CPU, dequantized)
     Path("/proc/self/clear_refs").write_text("5")
@@ -497,7 +506,7 @@ def test_killed_while_writing_and_run_again_gives_the_same_folder(tiny, tmp_path
     process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE)
     begun = tmp_path / "merged.partial" / "model.safetensors"
     while process.poll() is None and not begun.exists():
-        pass
+        time.sleep(0.01)
     process.kill()
     assert process.wait() == -9, process.stderr.read()
     assert contents(tmp_path / "merged") == before and begun.exists() and not (tmp_path / "merged.partial" / "config.json").exists()

@@ -52,13 +52,16 @@ def read_adapter(folder: Path) -> Adapter:
         raise UserError(f"{folder} is {what}", "name a run's adapter/ folder")
     if not (folder / _WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {_WEIGHTS}", "train again, or name a complete adapter's folder; pickled ones (*.bin) are not read")
-    config = read_json(folder / _CONFIG)
+    try:
+        config = read_json(folder / _CONFIG)
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / _CONFIG} is no LoRA's configuration (r and lora_alpha)", "train again, or get that file anew") from error
     _require_plain(folder, config)
     try:
         tensors = load_file(folder / _WEIGHTS)
     except SafetensorError as error:
         raise UserError(f"{folder / _WEIGHTS} is cut or damaged ({str(error).splitlines()[0]})", "train again, or get that file anew") from error
-    rank = config["r"]
     pairs: dict[str, tuple[Any, Any]] = {}
     copies = {name.removeprefix(_PREFIX).removesuffix(_COPY): tensor for name, tensor in tensors.items() if name.endswith(_COPY)}
     for name, tensor in tensors.items():
@@ -81,7 +84,7 @@ def read_adapter(folder: Path) -> Adapter:
     if not pairs:
         raise UserError(f"{folder / _WEIGHTS} holds no matrices", "train again")
     # Scale as of LoRA (arXiv 2106.09685) and of rsLoRA (arXiv 2312.03732).
-    return Adapter(folder, config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs, copies)
+    return Adapter(folder, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs, copies)
 
 
 def _require_plain(folder: Path, config: dict[str, Any]) -> None:
