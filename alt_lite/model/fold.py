@@ -78,7 +78,7 @@ class Merging:
         pair, copy = self.adapter.pairs.get(module), self.adapter.copies.get(module)
         for where in row_blocks(self.shapes[name]):
             block = rows(where)
-            if copy is not None and not torch.equal(block.to(copy.dtype), copy[where].to(block.dtype).to(copy.dtype)):
+            if copy is not None and not torch.equal(block.to(self.compute).to(copy.dtype), copy[where]):
                 raise UserError(f"{self.adapter.folder} was trained with another weight of {module} than {self.weights.folder} holds", "name the model that it was trained on")
             if pair is not None:
                 a, b = pair
