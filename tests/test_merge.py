@@ -542,9 +542,9 @@ def test_a_merge_is_proved_with_one_model_at_a_time(tmp_path, tokens, base, monk
 
 @pytest.mark.long
 def test_the_benchmark_compares_with_peft_and_keeps_to_the_memory_promised(capsys):
-    found = merging({**QWEN_1_5B, "num_hidden_layers": 4})
+    found = merging({**QWEN_1_5B, "num_hidden_layers": 6})
     with capsys.disabled():
         print("\n" + merging_text(found))
     for side in ("ours", "ours_dequantized"):
-        assert found["sides"][side]["peak_bytes"] <= found["bound_bytes"] < found["sides"]["peft_bf16"]["peak_bytes"]
+        assert found["sides"][side]["peak_bytes"] <= found["bound_bytes"] < found["sides"]["peft_fp32"]["peak_bytes"]
     assert found["apart"]["peft_fp32"]["units"] <= 1 and found["apart"]["peft_fp32"]["share"] < 1e-4
