@@ -36,7 +36,7 @@ _PRODUCT = {
     "report": "report.json",
 }
 _MADE_BY = {
-    "data": ("data",), "train": ("checkpoints", "adapter", "train_log.jsonl"), "merge": ("merged",),
+    "data": ("data",), "train": ("checkpoints", "adapter", "train_log.jsonl"), "merge": ("merged", "merged.partial", "merged.old"),
     "eval": ("eval",), "report": ("report.json", "report.md"),
 }
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from alt_lite.config import Recipe
+from alt_lite.console import progress
 from alt_lite.decide import Device
+from alt_lite.errors import UserError
 from alt_lite.generate.local import generate
 from alt_lite.model import load
+from alt_lite.model.fold import Merging, open_merging
+from alt_lite.rundir import free_disk
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -19,6 +25,8 @@ from alt_lite.tokens.tokenizer import Tokens
 # generated token. Rounding weights to 16 bit moves every logit by some 1e-4 of its size.
 TOLERANCE = 1e-2
 _NEW_TOKENS = 64
+_DISK_MARGIN = 64_000_000  # tokenizer files and indices
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -52,23 +60,20 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     """Write the merged model and its tokenizer to `out`; compare on `prompts` (ids).
 
     The 4-bit model itself is never merged into: that would quantise the edit away (unsloth #1519).
+    Writing takes one tensor's memory; the proof holds one model at a time, as an evaluation does.
+
+    Raises:
+        UserError: base or adapter cannot be merged, or the disk is too small; `out` is as it was.
     """
     import torch
 
     folder = load.model_folder(recipe.model)
-    trained = _observe(load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
-    model = load.with_adapter(base_model(recipe, folder, device), adapter)
-    expected = _observe(model, tokens, prompts)
-    merged = model.merge_and_unload()
     # The embedded model ships in fp16 and needs its finer steps; large models train and run in bf16.
     dtype = torch.float16 if recipe.embedded or (device.kind == "cuda" and not device.bf16) else torch.bfloat16
-    temporary = out.with_name(out.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    merged.to(dtype).save_pretrained(temporary)
-    tokenizers_io.save(tokens, temporary)
-    shutil.rmtree(out, ignore_errors=True)
-    temporary.rename(out)
-    got = _observe(load.load_full(out, device), tokens, prompts)
+    write(open_merging(folder, adapter, dtype, device, recipe.merge.base == "dequantized"), out, tokens)
+    trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
+    expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device), adapter), tokens, prompts)
+    got = _seen(lambda: load.load_full(out, device), tokens, prompts)
     return MergeProof(
         base=recipe.merge.base, dtype=str(dtype).removeprefix("torch."), prompts=len(prompts),
         max_logit_difference=_logit_difference(expected, got),
@@ -77,12 +82,64 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     )
 
 
+def write(merging: Merging, out: Path, tokens: Tokens) -> None:
+    """Write the merged folder beside `out`, and put it in its place once it is whole.
+
+    config.json comes last of its files. An earlier `out` stays until then, and is put back where a kill
+    came between the two renames.
+
+    Raises:
+        UserError: the disk is too small, before or while writing; what was written is removed.
+    """
+    partial, old = out.with_name(out.name + ".partial"), out.with_name(out.name + ".old")
+    if old.exists() and not out.exists():
+        old.rename(out)
+    for left in (partial, old):
+        shutil.rmtree(left, ignore_errors=True)
+    needed, free = merging.bytes + _DISK_MARGIN, free_disk(out)
+    room = f"free {needed / 1e9:.1f} GB there{f' (an earlier {out.name}/ may go)' if out.exists() else ''}, or put the run elsewhere with --run-dir"
+    if free < needed:
+        raise UserError(f"{out} needs {needed / 1e9:.1f} GB of disk; {free / 1e9:.1f} GB are free", room)
+    try:
+        partial.mkdir(parents=True)
+        with progress("merge", len(merging.shapes)) as bar:
+            merging.write(partial, bar)
+        tokenizers_io.save(tokens, partial)
+        merging.write_config(partial)
+        if out.exists():
+            out.rename(old)
+        partial.rename(out)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not out.exists():
+            old.rename(out)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            kept = f"; the earlier {out.name}/ is as it was" if out.exists() else ""
+            raise UserError(f"the disk became full while {out} was written{kept}", room) from error
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def proof_facts(proof: MergeProof) -> dict[str, Any]:
     return {**asdict(proof), "proved": proof.proved}
 
 
 def _trained_base(recipe: Recipe, folder: Path, device: Device) -> Any:
     return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device)
+
+
+def _seen(make: Callable[[], Any], tokens: Tokens, prompts: Sequence[list[int]]) -> tuple[list[Any], list[str]]:
+    """Observe a model that is loaded for this alone, and gone before the next one comes."""
+    import torch
+
+    model = make()
+    try:
+        return _observe(model, tokens, prompts)
+    finally:
+        del model
+        gc.collect()  # a model with an adapter refers to itself
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]]) -> tuple[list[Any], list[str]]:

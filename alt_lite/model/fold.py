@@ -1,0 +1,191 @@
+"""Fold an adapter into a base's weights, tensor by tensor, in blocks of rows: W + scale · B A, in fp32."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alt_lite.console import say
+from alt_lite.decide import Device
+from alt_lite.errors import UserError
+from alt_lite.model import fourbit
+from alt_lite.model.adapter import Adapter, read_adapter
+from alt_lite.model.load import training_dtype
+from alt_lite.model.shards import Shape, Weights, find_weights, row_blocks, write_weights
+from alt_lite.rundir import read_json, write_text
+
+_READABLE = ("F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class Merging:
+    """A merge that was looked through and can be written: `shapes` by the model's names, in its order;
+    `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
+    4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
+    where the output embedding was the embedding itself, and now is that plus the adapter."""
+
+    weights: Weights
+    adapter: Adapter
+    architecture: str
+    shapes: dict[str, Shape]
+    names: dict[str, str]
+    quantized: frozenset[str]
+    dtype: Any
+    compute: Any
+    kind: str
+    untied: bool
+
+    @property
+    def bytes(self) -> int:
+        return sum(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
+
+    def write(self, folder: Path, report: Callable[[int, str], None] = lambda done, note: None) -> None:
+        """Write the weights into `folder`."""
+        write_weights(folder, self.shapes, self.dtype, self._blocks, report)
+
+    def write_config(self, folder: Path) -> None:
+        """Write the base's generation settings and its configuration, as they are but for the precision.
+
+        transformers would write its own version's names for them, which older programs do not read.
+        """
+        source = self.weights.folder
+        if (source / "generation_config.json").is_file():
+            shutil.copyfile(source / "generation_config.json", folder / "generation_config.json")
+        config = read_json(source / "config.json")
+        config.pop("quantization_config", None)
+        for key in {"dtype", *({"torch_dtype"} & set(config))}:
+            config[key] = str(self.dtype).removeprefix("torch.")
+        if self.untied:
+            config["tie_word_embeddings"] = False
+        config.setdefault("architectures", [self.architecture])
+        write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+
+    def _blocks(self, name: str) -> Iterator[Any]:
+        """Give a merged tensor's rows in `dtype`.
+
+        Raises:
+            UserError: a value is none in that precision, or the adapter's copy of the base's weight differs.
+        """
+        import torch
+
+        rows = self._rows(name)
+        module = name.removesuffix(".weight")
+        pair, copy = self.adapter.pairs.get(module), self.adapter.copies.get(module)
+        for where in row_blocks(self.shapes[name]):
+            block = rows(where)
+            if copy is not None and not torch.equal(block.to(self.compute).to(copy.dtype), copy[where]):
+                raise UserError(f"{self.adapter.folder} was trained with another weight of {module} than {self.weights.folder} holds", "name the model that it was trained on")
+            if pair is not None:
+                a, b = pair
+                block = block.to(torch.float32, copy=True).add_((b[where] @ a).mul_(self.adapter.scale))
+            block = block.to(self.dtype)
+            if not all(math.isfinite(end) for end in block.aminmax()):  # NaN passes through both; thirty times as fast as isfinite
+                raise UserError(
+                    f"{name} holds values beyond {str(self.dtype).removeprefix('torch.')}",
+                    "merge where the GPU has bf16, or on a CPU; where the base itself is damaged, get its files anew",
+                )
+            yield block
+
+    def _rows(self, name: str) -> Callable[[slice], Any]:
+        source = self.names[name]
+        if name not in self.quantized:
+            return self.weights.read(source).__getitem__
+        if fourbit.parts(self.weights, source):
+            return fourbit.read_quantized(self.weights, source, self.kind).rows
+        return fourbit.quantize(self.weights.read(source), self.compute, self.kind).rows
+
+
+def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequantized: bool) -> Merging:
+    """Look through a base and an adapter, of which headers and the adapter's matrices are read.
+
+    Raises:
+        UserError: they do not fit one another, or hold what is not merged.
+    """
+    import torch
+
+    weights, read = find_weights(base), read_adapter(adapter)
+    model = _skeleton(base)
+    owner = _owners(model)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if owner[name] == name}
+    stored = {name.partition(".quant_state.")[0] for name in weights.files if ".quant_state." in name}
+    names = _names(weights, owner, stored, type(model).__name__)
+    for name, shape in shapes.items():
+        kind, found = weights.headers[names[name]]
+        if names[name] not in stored and (kind not in _READABLE or found != shape):
+            raise UserError(f"{base}: {names[name]} is {kind} {found}, not 16- or 32-bit {shape}", "name the 16-bit model, whole")
+    if stored and not dequantized:
+        raise UserError(f"{base} holds 4-bit weights, so there are no original ones to merge into", "merge.base=dequantized, or model.name of the 16-bit model")
+    linear = {f"{name}.weight": module for name, module in model.named_modules() if type(module) is torch.nn.Linear}
+    apart = [f"{module}.weight" for module in read.pairs if owner.get(f"{module}.weight", "") not in ("", f"{module}.weight")]
+    for name in apart:
+        shapes[name], names[name] = shapes[owner[name]], names[owner[name]]
+    _require_fit(read, set(linear), shapes, type(model).__name__)
+    quantized = {name for name in shapes if names[name] in stored}
+    if dequantized and not stored:  # the output embedding is never quantised on loading
+        quantized = {name for name, module in linear.items() if module is not model.get_output_embeddings()}
+    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart))
+
+
+def _skeleton(base: Path) -> Any:
+    """Build the model without its weights: it knows their names, shapes and kinds."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if not (base / "config.json").is_file():
+        raise UserError(f"{base} holds no config.json", "name a complete model folder")
+    kept = read_json(base / "config.json").get("quantization_config")
+    if kept and not kept.get("load_in_4bit"):
+        raise UserError(f"{base} is quantised by {kept.get('quant_method')}, which is not merged into", "name the 16-bit model")
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
+
+
+def _owners(model: Any) -> dict[str, str]:
+    """Give for each tensor of the model the first name that it has: tied ones have two."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(value), name) for name, value in model.state_dict(keep_vars=True).items()}
+
+
+def _names(weights: Weights, owner: dict[str, str], stored: set[str], architecture: str) -> dict[str, str]:
+    """Find each of the model's tensors, named with the prefix `model.` or without; of tied ones, either.
+    What the model has no use for is left out, and said.
+
+    Raises:
+        UserError: a tensor is missing, or tied ones differ.
+    """
+    import torch
+
+    beside = {other for name in stored for other in fourbit.parts(weights, name).values()}
+    found: dict[str, str] = {}
+    unused: list[str] = []
+    for name in weights.files:
+        known = owner.get(name) or owner.get(f"model.{name}")
+        if known is None:
+            unused += [] if name in beside else [name]
+        elif known not in found:
+            found[known] = name
+        elif not torch.equal(weights.read(found[known]), weights.read(name)):
+            raise UserError(f"{weights.folder}: config.json ties {found[known]} and {name}, but they differ", "set tie_word_embeddings to false there")
+    if unused:
+        say(f"merge: {len(unused)} tensors of {weights.folder} are no part of {architecture} and left out: {', '.join(sorted(unused)[:3])}")
+    missing = [name for name in owner.values() if name not in found]
+    if missing:
+        raise UserError(f"{weights.folder} holds no {missing[0]}", "name a complete folder of a dense model")
+    return found
+
+
+def _require_fit(adapter: Adapter, linear: set[str], shapes: dict[str, Shape], architecture: str) -> None:
+    for module, (a, b) in adapter.pairs.items():
+        weight = f"{module}.weight"
+        if weight not in linear:
+            raise UserError(f"{adapter.folder} adapts {module}, which is no linear layer of {architecture}", "name the model that the adapter was trained on")
+        if (b.shape[0], a.shape[1]) != shapes[weight]:
+            raise UserError(
+                f"{adapter.folder} adapts {module} as {b.shape[0]} × {a.shape[1]}; the model's is {shapes[weight][0]} × {shapes[weight][1]}",
+                "name the model that the adapter was trained on",
+            )
