@@ -8,12 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-<<<<<<< HEAD
-from dataclasses import asdict
-=======
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
->>>>>>> merge
 from typing import Any
 
 from alt_lite.config import Recipe
