@@ -217,12 +217,7 @@ def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
     prompts = [encode_prompt(tokens, row_messages(row)) for row in rows]
     proof = merge.merge(recipe, folder.path / "adapter", folder.path / "merged", tokens, prompts, here)
     folder.note(merge=merge.proof_facts(proof))
-    say(
-        f"merge: into the {proof.base} base, {proof.dtype}; against base + adapter on {proof.prompts} prompts: largest logit "
-        f"difference {proof.max_logit_difference:.2g}, {proof.greedy_agreement:.0%} of greedy outputs equal"
-        f"{'' if proof.proved else ' — BEYOND the tolerance'}; against the 4-bit model trained: "
-        f"{proof.shift_max_logit_difference:.2g}, {proof.shift_greedy_agreement:.0%}"
-    )
+    say(f"merge: {proof}")
 
 
 def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:

@@ -548,3 +548,18 @@ def test_the_benchmark_compares_with_peft_and_keeps_to_the_memory_promised(capsy
     for side in ("ours", "ours_dequantized"):
         assert found["sides"][side]["peak_bytes"] <= found["bound_bytes"] < found["sides"]["peft_fp32"]["peak_bytes"]
     assert found["apart"]["peft_fp32"]["units"] <= 1 and found["apart"]["peft_fp32"]["share"] < 1e-4
+
+
+def test_a_merge_too_large_to_load_is_spot_checked(finished, tmp_path, monkeypatch, capsys, tokens):
+    recipe = load_recipe("tiny")
+    monkeypatch.setattr(merge, "free_bytes", lambda device: 1_000_000)
+    proof = merge.merge(recipe, finished / "adapter", tmp_path / "merged", tokens, [[1, 2, 3]], CPU)
+    assert proof.proved and proof.max_logit_difference is None and proof.tensors == proof.tensors_right
+    assert proof.tensors_changed == 7 * 4  # all linear layers of four blocks
+    assert "spot-checked" in capsys.readouterr().err and "only spot-checked" in str(proof)
+    path = tmp_path / "merged" / "model.safetensors"
+    spoilt = load_file(path)
+    spoilt["model.layers.0.mlp.up_proj.weight"][0, 0] += 1
+    save_file(spoilt, path)
+    merging = open_merging(load.model_folder(recipe.model), finished / "adapter", torch.float16, CPU, True)
+    assert not merge._spot_checked("dequantized", merging, tmp_path / "merged").proved

@@ -65,6 +65,10 @@ class Merging:
         config.setdefault("architectures", [self.architecture])
         write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
 
+    def beginning(self, name: str) -> tuple[Any, Any]:
+        """A tensor's first rows: (merged, as they were), both in `dtype`."""
+        return next(self._blocks(name)), self._rows(name)(next(row_blocks(self.shapes[name]))).to(self.dtype)
+
     def _blocks(self, name: str) -> Iterator[Any]:
         """Give a merged tensor's rows in `dtype`.
 

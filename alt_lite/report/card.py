@@ -136,10 +136,13 @@ def _evaluation(report: Mapping[str, Any] | None) -> list[str]:
 def _precision(manifest: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     proof, trained = manifest["merge"], "4-bit" if values["model.load_in_4bit"] else "16-bit"
     not_evaluated = "the merged weights of this repository" if manifest.get("precision") == "4bit" else "the adapter without merging"
-    return [
-        f"The adapter is merged into the {'dequantised' if proof['base'] == 'dequantized' else 'original 16-bit'} base and stored in {proof['dtype']}. "
+    shift = (
+        "Its tensors were spot-checked; its answers were not compared with those of the model as it was trained." if proof["shift_max_logit_difference"] is None else
         f"Against the model as it was trained ({trained} base with its adapter), on {proof['prompts']} prompts: the logits of the next token "
-        f"differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy outputs are equal.",
+        f"differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy outputs are equal."
+    )
+    return [
+        f"The adapter is merged into the {'dequantised' if proof['base'] == 'dequantized' else 'original 16-bit'} base and stored in {proof['dtype']}. {shift}",
         f"The table is not about {not_evaluated}, nor about copies quantised further (GGUF q8_0, q4_k_m, …): those have not been evaluated.",
     ]
 

@@ -65,6 +65,8 @@ def evaluated_line(data: dict[str, Any]) -> str:
         return "no merged model"
     if data["run"]["precision"] == "4bit":
         return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {_decoding(data)}, same prompts; the merged folder was only spot-checked"
+    if merge["max_logit_difference"] is None:
+        return f"evaluated: the merged 16-bit model (its tensors spot-checked) against the {merge['base']} base; {_decoding(data)}, same prompts"
     proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
     return (
         f"evaluated: the merged 16-bit model ({proof}: logits within {merge['max_logit_difference']:.1g}, greedy outputs "
