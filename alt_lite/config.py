@@ -118,6 +118,7 @@ class EvalSection(_Section):
         (), description="defences without training: each asks the base once more, to compare training with what is free")
     guard: str | None = Field(None, description="harm judge: a guard's hub id, folder or server URL; none; null: Qwen3Guard-Gen-0.6B on a GPU")
     guard_model: str | None = Field(None, description="the guard's name on its server; null: the only one")
+    guard_precision: Literal["auto", "16bit", "4bit"] = Field("auto", description="of a guard on this machine; auto: 4 bit where 16 does not fit")
     rubrics: tuple[Literal["strongreject", "harmfulness", "refusal_rubric"], ...] = Field((), description="judges by the scorer's model, beside the guard")
     engine: Literal["local", "vllm"] = Field("local", description="what generates: this process, or a vllm serve that is started and stopped")
     precision: Literal["auto", "16bit", "4bit"] = Field("auto", description="of base and tuned alike")

@@ -76,6 +76,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
             folder.note(arms=[arm for arm, _, _ in arms])
             for arm, tasks, adaptive in arms:
                 runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
+        del subject  # a guard needs its memory
         for arm, tasks, _ in arms:
             runner.tell_errors(tasks, target / arm)
             protocol.judge(plan, tasks, target / arm, reuse)

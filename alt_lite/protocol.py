@@ -215,7 +215,6 @@ def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Ta
     def load_guard() -> tuple[Any, Any]:
         from alt_lite.model import load
 
-        say(f"  guard: loading {name}")
-        return load.with_tokenizer(load.model_folder(recipe.model.model_copy(update={"name": name, "revision": None})), device)
+        return load.guard(name, device, recipe.eval.guard_precision)
 
     return {f"{Path(name).name}@1": guards.local(name, load_guard), **by_rubric}

@@ -239,6 +239,7 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
             for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
                 arms[name] = tasks, reuse
                 runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
+        del subject  # a guard needs its memory
     folder.note(decoding=vars(plan.settings), arms=list(arms))
     for name, (tasks, reuse) in arms.items():
         protocol.judge(plan, tasks, out / name, reuse)

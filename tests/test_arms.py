@@ -140,3 +140,16 @@ def test_rubrics_stand_beside_the_guard(copies, tmp_path, monkeypatch, command):
     assert suite["strongreject"]["judges"][0] == "strongreject@1:m" and "strongreject@1:m" not in suite["xstest_safe"]["judges"]
     metrics = read_json(tmp_path / "out/report.json")["metrics"]
     assert any(m["metric"] == "harmful_rate" and m["judge"] == "strongreject@1:m" and m["primary"] for m in metrics)
+
+
+def test_a_guard_is_loaded_in_4_bit_where_16_does_not_fit(monkeypatch, capsys):
+    from alt_lite.generate import fit
+    from alt_lite.model import backend, load
+
+    folder = load.model_folder(load_recipe("tiny").model)
+    here = backend.device()
+    model, _ = load.guard(str(folder), here)
+    assert not getattr(model, "is_loaded_in_4bit", False) and "in 16 bit" in capsys.readouterr().err
+    assert load.guard(str(folder), here, "4bit")[0].is_loaded_in_4bit and "in 4 bit (as asked)" in capsys.readouterr().err
+    monkeypatch.setattr(fit, "free_bytes", lambda device: 1_000_000)
+    assert load.guard(str(folder), here)[0].is_loaded_in_4bit and "in 4 bit (0.0 GB, 0.0 GB are free)" in capsys.readouterr().err

@@ -63,12 +63,10 @@ def _guard(name: str | None, url: str | None, model: str | None) -> Chosen:
         raise UserError(f"{name} holds no model (no config.json)", "name a guard's complete folder, or its hub id")
 
     def load_guard() -> tuple[Any, Any]:
-        from alt_lite.config import ModelSection
         from alt_lite.model import backend, load
 
         backend.prepare_environment()
-        say(f"guard: loading {name}")
-        return load.with_tokenizer(load.model_folder(ModelSection(name=name, family="qwen3")), backend.device())
+        return load.guard(name, backend.device())
 
     return Chosen(f"{Path(name).name}@1", guard=guards.local(name, load_guard), model=name)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import EMBEDDED, ModelSection
+from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.tokens import tokenizer as tokenizers_io
@@ -78,11 +79,33 @@ def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedMode
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind)
 
 
-def with_tokenizer(folder: Path, device: Device) -> tuple[Any, Any]:
-    """Load a model together with its plain tokenizer, as a guard is used, whose own template is needed."""
+def guard(name: str, device: Device, precision: str = "auto") -> tuple[Any, Any]:
+    """Load a guard and its plain tokenizer, whose own template is needed.
+
+    Raises:
+        UserError: it cannot be had.
+    """
     from transformers import PreTrainedTokenizerFast
 
-    return load_full(folder, device).eval(), PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+    folder = model_folder(ModelSection(name=name, family="qwen3"))  # the family's format is not used
+    four_bit, why = in_four_bit(folder, device, precision)
+    say(f"guard: loading {name} in {'4' if four_bit else '16'} bit ({why})")
+    model = load_quantized(folder, device) if four_bit else load_full(folder, device)
+    return model.eval(), PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+
+
+def in_four_bit(folder: Path, device: Device, asked: str) -> tuple[bool, str]:
+    """Decide whether a model is loaded in 4 bit, with the reason: as `asked`, else where its files, which hold
+    16 bit, take more than three quarters of the free memory."""
+    import torch
+
+    from alt_lite.generate.fit import free_bytes
+
+    if asked != "auto":
+        return asked == "4bit", "as asked"
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) * (2 if device.kind == "cpu" else 1)
+    free = free_bytes(torch.device(device.kind))
+    return size > 0.75 * free, f"{size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
 
 
 def load_dequantized(folder: Path, device: Device) -> PreTrainedModel:
