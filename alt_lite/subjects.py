@@ -94,13 +94,13 @@ def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
     Raises:
         UserError: the named run has no evaluation.
     """
-    from alt_lite.evals.runner import SUBJECT
+    from alt_lite.evals.runner import SUBJECTS
 
     if base_from and not (Path(base_from) / "eval").is_dir():
         raise UserError(f"eval.base_from: {base_from} holds no evaluation", "name the folder of a run whose base was evaluated")
     runs = [Path(base_from)] if base_from else sorted(other for other in run.resolve().parent.iterdir() if other != run.resolve())
-    found = [path.parent for other in runs for path in sorted(other.glob(f"eval/*/{SUBJECT}"))]
-    return [folder for folder in found if read_json(folder / SUBJECT)["digest"] == digest]
+    listed = [(path.parent, read_json(path)) for other in runs if (path := other / "eval" / SUBJECTS).is_file()]
+    return [folder / arm for folder, digests in listed for arm, found in digests.items() if found == digest]
 
 
 def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_size: int | None, folder: Path | None = None) -> Subject:

@@ -20,9 +20,9 @@ from alt_lite.evals.estimate import Estimate
 from alt_lite.evals.guards import PARTS, Guard
 from alt_lite.evals.judges import STRUCTURE, Judge, judge_structure
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response
-from alt_lite.rundir import append_jsonl, read_rows, write_json, write_jsonl
+from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl
 
-RESPONSES, JUDGEMENTS, ATTACKS, SUITE, SUBJECT = "responses.jsonl", "judgements.jsonl", "attacks.jsonl", "suite.json", "subject.json"
+RESPONSES, JUDGEMENTS, ATTACKS, SUITE, SUBJECTS = "responses.jsonl", "judgements.jsonl", "attacks.jsonl", "suite.json", "subjects.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def respond(
         UserError: an adaptive attack is to be made without `adaptive`, who makes them.
     """
     taken_over = 0
-    write_json(folder / SUBJECT, {"digest": subject.digest})
+    path = folder.parent / SUBJECTS
+    write_json(path, {**(read_json(path) if path.is_file() else {}), folder.name: subject.digest})
     for number, task in enumerate(tasks, 1):
         path = folder / task.name / RESPONSES
         decoding = settings.decoding(task)
