@@ -103,7 +103,7 @@ def merging(config: Mapping[str, Any] = QWEN_1_5B, rank: int = 16) -> dict[str, 
     Raises:
         UserError: the disk is too small.
     """
-    from alt_lite.model.shards import find_weights
+    from alt_lite.model.merging.shards import find_weights
 
     with tempfile.TemporaryDirectory(prefix="alt_lite_bench_") as temporary:
         root = Path(temporary)
@@ -147,7 +147,7 @@ def make_random(base: Path, config: Mapping[str, Any], adapter: Path, rank: int)
     import torch
     from safetensors.torch import save_file
 
-    from alt_lite.model.shards import Shape, row_blocks, write_weights
+    from alt_lite.model.merging.shards import Shape, row_blocks, write_weights
 
     shapes = _shapes(config)
     torch.manual_seed(0)
@@ -180,7 +180,7 @@ def merge_alone(side: str, root: Path) -> None:
 
     from alt_lite.decide import Device
     from alt_lite.model import backend, load
-    from alt_lite.model.fold import open_merging
+    from alt_lite.model.merging.fold import open_merging
 
     if side != "ours":
         import bitsandbytes  # noqa: F401
@@ -219,7 +219,7 @@ def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _apart(ours: Any, other: Any) -> dict[str, float]:
-    from alt_lite.model.shards import row_blocks
+    from alt_lite.model.merging.shards import row_blocks
 
     if set(ours.files) != set(other.files):
         raise ValueError(f"the merges hold other tensors: {sorted(set(ours.files) ^ set(other.files))[:3]}")

@@ -15,8 +15,8 @@ from alt_lite.errors import UserError
 from alt_lite.evals import attacks, defences
 from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
 from alt_lite.evals.attacks import FLIP
-from alt_lite.evals.guards import PARTS, Guard
-from alt_lite.evals.judges import ATTACK_SCORER, Judge
+from alt_lite.evals.judging.guards import PARTS, Guard
+from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
 from alt_lite.generate.endpoint import Endpoint
 
@@ -48,7 +48,7 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
     Raises:
         UserError: a task is unknown or its prompts cannot be had, or an attack cannot be asked of a server.
     """
-    from alt_lite.evals import judges
+    from alt_lite.evals.judging import judges
     from alt_lite.tiny.judge import JUDGES as WORLD
 
     suite = chosen(decisions, "eval.suite")
@@ -195,7 +195,7 @@ def require_servable(recipe: Recipe) -> None:
 
 def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Task]) -> dict[str, Guard]:
     """The models that judge: the guard, where a harm task wants one, then the rubrics."""
-    from alt_lite.evals import guards, rubrics
+    from alt_lite.evals.judging import guards, rubrics
 
     scorer = _scorer(recipe) if recipe.eval.rubrics else None
     # Another model's verdicts are another judge's.

@@ -208,8 +208,8 @@ def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
 
 def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
     """Merge the adapter into a 16-bit folder and compare it with base + adapter."""
-    from alt_lite.model import merge
     from alt_lite.model.load import load_tokens
+    from alt_lite.model.merging import merge
     from alt_lite.tokens.encode import encode_prompt, row_messages
 
     tokens = load_tokens(recipe.model)

@@ -19,7 +19,7 @@ from alt_lite.generate.engine import Ask, Decoding, Engine, Response, here, serv
 from alt_lite.rundir import RunDir, append_jsonl, read_rows, write_jsonl, write_text
 
 if TYPE_CHECKING:
-    from alt_lite.evals.guards import Guard
+    from alt_lite.evals.judging.guards import Guard
 
 RESPONSES, VERDICTS, ROWS, CARD = "responses.jsonl", "verdicts.jsonl", "train.jsonl", "card.md"
 # ThinkSafe's sampling (arXiv 2601.23143, code); `top_k` is 20 for Qwen3, off for R1. The seed is that of

@@ -14,7 +14,7 @@ from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
 from alt_lite.evals import runner, score
 from alt_lite.evals.estimate import Estimate
-from alt_lite.evals.judges import JUDGES
+from alt_lite.evals.judging.judges import JUDGES
 from alt_lite.generate.engine import Response
 from alt_lite.recipe import run
 from alt_lite.rundir import read_json, read_rows

@@ -15,7 +15,7 @@ import pytest
 import real
 
 from alt_lite.errors import UserError
-from alt_lite.model import export, gguf_file, gguf_vocab
+from alt_lite.model.exporting import export, gguf_file, gguf_vocab
 from alt_lite.rundir import RunDir, read_json
 from alt_lite.tokens import templates
 from alt_lite.tokens import tokenizer as tokenizers_io

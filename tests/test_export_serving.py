@@ -18,7 +18,7 @@ import pytest
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
-from alt_lite.model import hub, serving
+from alt_lite.model.exporting import hub, serving
 from alt_lite.report import card
 from alt_lite.report.rows import head_rows
 from alt_lite.rundir import read_json

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import real
 
-from alt_lite.evals.refusal import classify
+from alt_lite.evals.judging.refusal import classify
 from alt_lite.method import structure
 
 HERE = Path(__file__).parent / "free_text"

@@ -16,7 +16,7 @@ from test_tasks import FORMS
 
 from alt_lite.errors import UserError
 from alt_lite.evals import runner, score
-from alt_lite.evals.judges import JUDGES
+from alt_lite.evals.judging.judges import JUDGES
 from alt_lite.evals.tasks import TASKS
 from alt_lite.evals.tasks.benchmark import Item, load
 from alt_lite.generate.engine import Response

@@ -19,7 +19,7 @@ import real
 
 from alt_lite.config import load_recipe
 from alt_lite.evals import runner
-from alt_lite.evals.judges import JUDGES
+from alt_lite.evals.judging.judges import JUDGES
 from alt_lite.evals.tasks import TASKS
 from alt_lite.evals.tasks.benchmark import Item, load
 from alt_lite.generate.engine import here

@@ -18,9 +18,10 @@ from alt_lite.bench import QWEN_1_5B, make_random, merging, merging_text, units_
 from alt_lite.config import load_recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
-from alt_lite.model import fourbit, load, merge
-from alt_lite.model.fold import open_merging
-from alt_lite.model.shards import find_weights, plan_shards, row_blocks, write_weights
+from alt_lite.model import load
+from alt_lite.model.merging import fourbit, merge
+from alt_lite.model.merging.fold import open_merging
+from alt_lite.model.merging.shards import find_weights, plan_shards, row_blocks, write_weights
 
 CPU = Device("cpu", "CPU", 0)
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -205,7 +206,7 @@ def test_the_dequantized_embedded_model_is_bit_for_bit_the_one_trained_on(tmp_pa
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_dequantized_weights_are_bit_for_bit_those_of_loading(tmp_path, kind, tied, monkeypatch):
-    from alt_lite.model import shards
+    from alt_lite.model.merging import shards
 
     # Columns that are no multiple of a 4-bit block, rows in many blocks, the last of them not full.
     monkeypatch.setattr(shards, "_BLOCK", 64 * 30)
@@ -497,7 +498,7 @@ def test_killed_while_writing_and_run_again_gives_the_same_folder(tiny, tmp_path
     before = contents(tmp_path / "merged")
     program = (
         "import sys, time, torch\nfrom pathlib import Path\nfrom alt_lite.config import load_recipe\nfrom alt_lite.decide import Device\n"
-        "from alt_lite.model import fold, load, merge\nroot = Path(sys.argv[1])\nmodel = load_recipe('tiny').model\n"
+        "from alt_lite.model import load\nfrom alt_lite.model.merging import fold, merge\nroot = Path(sys.argv[1])\nmodel = load_recipe('tiny').model\n"
         "merging = fold.open_merging(load.model_folder(model), root / 'adapter', torch.float16, Device('cpu', 'CPU', 0), True)\n"
         "blocks = fold.Merging._blocks\n"
         "def slow(self, name):\n    time.sleep(0.2)\n    yield from blocks(self, name)\n"

@@ -14,10 +14,11 @@ from alt_lite.config import load_recipe
 from alt_lite.data.rows import EvalPrompt, Task
 from alt_lite.decide import decide
 from alt_lite.errors import UserError
-from alt_lite.evals import guards, runner
-from alt_lite.evals.agreement import agreement, read_label, side
+from alt_lite.evals import runner
 from alt_lite.evals.attacks import ATTACKS, attacked
 from alt_lite.evals.defences import DEFENCES, defended
+from alt_lite.evals.judging import guards
+from alt_lite.evals.judging.agreement import agreement, read_label, side
 from alt_lite.evals.suites import SUITES
 from alt_lite.evals.tasks import TASKS
 from alt_lite.generate.engine import Ask, Decoding, Response, here

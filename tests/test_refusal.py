@@ -8,8 +8,8 @@ import time
 import pytest
 import real
 
-from alt_lite.evals import refusal_learned
-from alt_lite.evals.refusal import SCORES, classify, decide, judge
+from alt_lite.evals.judging import refusal_learned
+from alt_lite.evals.judging.refusal import SCORES, classify, decide, judge
 
 STEPS = "\n1. Sort the parts.\n2. Join them.\n3. Leave it for a day."
 PASOS = "\n1. Ordena las piezas.\n2. Únelas.\n3. Déjalo un día."

@@ -16,9 +16,9 @@ from servers import completion, failure, server
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
-from alt_lite.evals import guards, rubrics
-from alt_lite.evals.agreement import kind, read_column, read_label
-from alt_lite.evals.rubrics import ASKS, RUBRICS, prompt, read
+from alt_lite.evals.judging import guards, rubrics
+from alt_lite.evals.judging.agreement import kind, read_column, read_label
+from alt_lite.evals.judging.rubrics import ASKS, RUBRICS, prompt, read
 from alt_lite.generate.endpoint import Endpoint
 
 REJECT, HARM, REFUSAL = RUBRICS

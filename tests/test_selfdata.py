@@ -12,7 +12,7 @@ from alt_lite.data.rows import TrainingRow, read_training_rows
 from alt_lite.data.sampled import Sample, before_guard, keep, messages, row_seed
 from alt_lite.dataset import rows_for
 from alt_lite.errors import UserError
-from alt_lite.evals.guards import from_judge, read_verdict, served
+from alt_lite.evals.judging.guards import from_judge, read_verdict, served
 from alt_lite.generate.engine import Decoding
 from alt_lite.method.wording import REFUSAL_STEERING, SHORT_SYSTEM
 from alt_lite.rundir import read_rows

@@ -14,7 +14,7 @@ import pytest
 import real
 
 from alt_lite.errors import UserError
-from alt_lite.evals import skills
+from alt_lite.evals.judging import skills
 
 
 def row(answer, reference, language="en", finish="stop"):
@@ -187,7 +187,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 
 def test_judging_leaves_no_process_and_imports_nothing_heavy():
     code = (
-        "import sys; from alt_lite.evals import skills\n"
+        "import sys; from alt_lite.evals.judging import skills\n"
         "row = {'answer': '\\\\boxed{1+1}', 'reference': '2', 'finish': 'stop', 'language': 'en'}\n"
         "assert skills.judge_math(row) == ('correct', 1.0)\n"
         "assert not {'sympy', 'math_verify', 'torch', 'nltk'} & set(sys.modules)\n"

@@ -10,8 +10,8 @@ from typing import Any
 
 from alt_lite.console import results, say
 from alt_lite.errors import UserError
-from alt_lite.evals.agreement import ACROSS, agreement, kind, read_column, read_label, side
-from alt_lite.evals.rejudge import Chosen, by_model, by_rules
+from alt_lite.evals.judging.agreement import ACROSS, agreement, kind, read_column, read_label, side
+from alt_lite.evals.judging.rejudge import Chosen, by_model, by_rules
 
 _TEXT = ("completion", "response", "target_response", "answer")
 _HUMAN = ("final_label", "human_majority", "label")

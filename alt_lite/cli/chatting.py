@@ -12,7 +12,8 @@ from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
 from alt_lite.generate.local import generate
 from alt_lite.method.structure import split_completion
-from alt_lite.model import backend, load, merge
+from alt_lite.model import backend, load
+from alt_lite.model.merging import merge
 from alt_lite.report.examples import Example
 from alt_lite.report.tables import side_by_side
 from alt_lite.tokens.encode import encode_prompt

@@ -190,7 +190,7 @@ def generate(
 
 def _guard(guard: str | None, model: str | None, resolved: config.Recipe) -> Any:
     """The guard that is asked for, with its name; None for none."""
-    from alt_lite.evals import guards
+    from alt_lite.evals.judging import guards
 
     if guard is None:
         raise UserError("no guard is named, which keeps unsafe samples out", "--guard URL of a served Qwen3Guard-Gen or Llama-Guard-3, or --guard none")

@@ -16,7 +16,7 @@ from alt_lite.rundir import RunDir, read_json, write_text
 
 if TYPE_CHECKING:
     from alt_lite.config import Recipe
-    from alt_lite.model.export import Source
+    from alt_lite.model.exporting.export import Source
 
 TARGETS = ("gguf", "ollama", "vllm", "hub")
 FOLDER = "export"
@@ -37,8 +37,9 @@ def export(
 ) -> None:
     """Export a run's merged model: GGUF files, an Ollama Modelfile, a script for vLLM, a push to the hub with a model card."""
     from alt_lite.evaluation import recipe_of
-    from alt_lite.model import backend, gguf_file, hub
-    from alt_lite.model import export as exporting
+    from alt_lite.model import backend
+    from alt_lite.model.exporting import export as exporting
+    from alt_lite.model.exporting import gguf_file, hub
 
     recipe = recipe_of(run)
     targets, quants = _listed(to), _listed(quant)
@@ -101,7 +102,7 @@ def _writing(run: Path, listed: bool) -> Iterator[None]:
 def _source(run: Path, recipe: Recipe) -> Source:
     """The merged folder, with texts and prompts of its own training rows to compare by."""
     from alt_lite.data.rows import read_training_rows
-    from alt_lite.model.export import Source
+    from alt_lite.model.exporting.export import Source
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.encode import encode_prompt, row_messages
     from alt_lite.tokens.families import FAMILIES
@@ -115,7 +116,7 @@ def _source(run: Path, recipe: Recipe) -> Source:
 
 def _ollama(recipe: Recipe, gguf: Path, context: int) -> None:
     from alt_lite.dataset import system_prompt
-    from alt_lite.model import serving
+    from alt_lite.model.exporting import serving
 
     path = gguf.parent / "Modelfile"
     write_text(path, serving.modelfile(recipe, gguf, system_prompt(recipe), context))
@@ -125,7 +126,8 @@ def _ollama(recipe: Recipe, gguf: Path, context: int) -> None:
 
 def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.dataset import system_prompt
-    from alt_lite.model import export, load, serving
+    from alt_lite.model import load
+    from alt_lite.model.exporting import export, serving
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.families import FAMILIES
 
@@ -145,7 +147,7 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
 
 def _hub(recipe: Recipe, run: Path, repo: str | None, push: bool, asked_dry: bool) -> None:
     from alt_lite.dataset import system_prompt
-    from alt_lite.model import hub, serving
+    from alt_lite.model.exporting import hub, serving
     from alt_lite.report import card
 
     name = repo.partition("/")[2] if repo else run.resolve().name

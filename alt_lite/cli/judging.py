@@ -13,7 +13,7 @@ from alt_lite.data.rows import read_jsonl, summarise
 from alt_lite.errors import UserError
 
 if TYPE_CHECKING:
-    from alt_lite.evals.rejudge import Chosen
+    from alt_lite.evals.judging.rejudge import Chosen
     from alt_lite.generate.endpoint import Endpoint
 
 _FIX_URL = "--url http://localhost:8000/v1 --model NAME"
@@ -26,9 +26,9 @@ def choose(name: str, url: str | None, model: str | None) -> Chosen:
     Raises:
         UserError: there is none of that name, it needs a server or takes none, or the server cannot be used.
     """
-    from alt_lite.evals import rubrics
-    from alt_lite.evals.judges import JUDGES, find_judge
-    from alt_lite.evals.rejudge import Chosen
+    from alt_lite.evals.judging import rubrics
+    from alt_lite.evals.judging.judges import JUDGES, find_judge
+    from alt_lite.evals.judging.rejudge import Chosen
     from alt_lite.tiny.judge import JUDGES as WORLD
 
     table: dict[str, Any] = {**JUDGES, **WORLD, **rubrics.RUBRICS, "guard": None}
@@ -49,8 +49,8 @@ def choose(name: str, url: str | None, model: str | None) -> Chosen:
 
 
 def _guard(name: str | None, url: str | None, model: str | None) -> Chosen:
-    from alt_lite.evals import guards
-    from alt_lite.evals.rejudge import Chosen
+    from alt_lite.evals.judging import guards
+    from alt_lite.evals.judging.rejudge import Chosen
 
     if url:
         server = _server(url, model or name)
@@ -93,8 +93,8 @@ def judge_file(file: Path, chosen: Chosen, out: Path | None) -> None:
     Raises:
         UserError: rows lack what a judge needs, or `out` cannot be gone on with.
     """
-    from alt_lite.evals.guards import PARTS
-    from alt_lite.evals.rejudge import by_model, by_rules
+    from alt_lite.evals.judging.guards import PARTS
+    from alt_lite.evals.judging.rejudge import by_model, by_rules
 
     lines = read_jsonl(file)
     rows = with_parts(file, lines)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alt_lite.data.rows import Task
-from alt_lite.evals.judges import ATTACK_SCORER, Judge
+from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.stats import wilson
 
 # What an estimate counts, by its judge; `None` is the score's mean.

@@ -31,9 +31,10 @@ from rich.markup import escape
 from alt_lite.console import say
 from alt_lite.data.rows import EvalPrompt
 from alt_lite.errors import UserError
-from alt_lite.evals import guards, score, skills
+from alt_lite.evals import score
 from alt_lite.evals.attacks import ATTACKS, LOCAL_ONLY, attacked
-from alt_lite.evals.judges import JUDGES, STRUCTURE, find_judge
+from alt_lite.evals.judging import guards, skills
+from alt_lite.evals.judging.judges import JUDGES, STRUCTURE, find_judge
 from alt_lite.evals.runner import judge_row, part_of
 from alt_lite.evals.suites import Suite, require_tasks
 from alt_lite.evals.tasks import TASKS

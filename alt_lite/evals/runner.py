@@ -17,8 +17,8 @@ from alt_lite.data.rows import EvalPrompt, Task, content_id
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
 from alt_lite.evals.estimate import Estimate
-from alt_lite.evals.guards import PARTS, Guard
-from alt_lite.evals.judges import STRUCTURE, Judge, judge_structure
+from alt_lite.evals.judging.guards import PARTS, Guard
+from alt_lite.evals.judging.judges import STRUCTURE, Judge, judge_structure
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response
 from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl
 

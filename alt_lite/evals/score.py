@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alt_lite.evals import stats
-from alt_lite.evals.agreement import agreement
 from alt_lite.evals.attacks import FLIP
-from alt_lite.evals.judges import ATTACK_SCORER, STRUCTURE
+from alt_lite.evals.judging.agreement import agreement
+from alt_lite.evals.judging.judges import ATTACK_SCORER, STRUCTURE
 from alt_lite.method import structure
 
 Row = Mapping[str, Any]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alt_lite.errors import UserError
-from alt_lite.evals.judges import Judge
+from alt_lite.evals.judging.judges import Judge
 from alt_lite.generate.endpoint import Endpoint, Sampling, ask
 
 Guard = Callable[[Sequence[Mapping[str, Any]]], Iterator[tuple[int, str | None, float | None]]]

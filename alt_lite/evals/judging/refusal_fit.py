@@ -1,7 +1,7 @@
 """Fit the learned reading of `refusal_learned` on XSTest's human labels, and print how well it does on prompts left out.
 
     pip install scikit-learn
-    python -m alt_lite.evals.refusal_fit FOLDER     # with xstest_v2_completions_{gpt4,llama2new,mistralinstruct}.csv
+    python -m alt_lite.evals.judging.refusal_fit FOLDER     # with xstest_v2_completions_{gpt4,llama2new,mistralinstruct}.csv
 
 Fitted on the prompts whose id does not leave 3 when divided by four; those are kept for the check at the
 end. Folds go by prompt, so that the three models' answers to one prompt are on the same side.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alt_lite.evals import refusal, refusal_learned
-from alt_lite.evals.agreement import agreement, read_label
+from alt_lite.evals.judging import refusal, refusal_learned
+from alt_lite.evals.judging.agreement import agreement, read_label
 from alt_lite.rundir import write_json
 
 MODELS = ("gpt4", "llama2new", "mistralinstruct")
@@ -134,7 +134,7 @@ def main(folder: Path) -> None:
     kept = [answer for answer in answers if answer.prompt % 4 == 3]
     reading = fit(fitted)
     write_json(refusal_learned.FILE, {
-        "about": "log odds that an opening refuses; made by alt_lite/evals/refusal_fit.py from XSTest's labels (CC BY 4.0)",
+        "about": "log odds that an opening refuses; made by alt_lite/evals/judging/refusal_fit.py from XSTest's labels (CC BY 4.0)",
         "bias": reading.bias, "weights": reading.weights,
     })
     print(f"{len(reading.weights)} weights, {len(reading.known)} words")

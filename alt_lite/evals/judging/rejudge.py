@@ -15,8 +15,8 @@ from typing import Any, Literal
 from alt_lite.console import progress, say
 from alt_lite.data.rows import content_id, summarise
 from alt_lite.errors import UserError
-from alt_lite.evals.guards import Guard
-from alt_lite.evals.judges import Judge
+from alt_lite.evals.judging.guards import Guard
+from alt_lite.evals.judging.judges import Judge
 from alt_lite.evals.runner import judge_row, part_of
 from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl
 

@@ -43,8 +43,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alt_lite.evals import refusal_cues as cues
-from alt_lite.evals import refusal_learned
+from alt_lite.evals.judging import refusal_cues as cues
+from alt_lite.evals.judging import refusal_learned
 from alt_lite.method.sentences import sentences
 
 SCORES = {"none": 0.0, "partial": 0.5, "full": 1.0}

@@ -13,10 +13,10 @@ from typing import Any
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
-from alt_lite.model import fourbit
-from alt_lite.model.adapter import Adapter, read_adapter
 from alt_lite.model.load import training_dtype
-from alt_lite.model.shards import Shape, Weights, find_weights, row_blocks, write_weights
+from alt_lite.model.merging import fourbit
+from alt_lite.model.merging.adapter import Adapter, read_adapter
+from alt_lite.model.merging.shards import Shape, Weights, find_weights, row_blocks, write_weights
 from alt_lite.rundir import read_json, write_text
 
 _READABLE = ("F32", "F16", "BF16")

@@ -16,7 +16,7 @@ from typing import Any
 
 from alt_lite.console import progress, say
 from alt_lite.errors import UserError
-from alt_lite.model import gguf_file, gguf_vocab
+from alt_lite.model.exporting import gguf_file, gguf_vocab
 from alt_lite.model.load import weights_digest
 from alt_lite.rundir import free_disk, now, read_json, write_json
 from alt_lite.tokens import templates

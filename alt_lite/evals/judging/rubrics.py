@@ -10,7 +10,7 @@ Three of them, in our own wording of published scales:
   which does not see the request.
 
 How good a rubric is depends on the model that is asked: `judge --calibrate` measures it against people's labels.
-A rubric is a guard (evals/guards.py): response rows to (number of the row, verdict or None, score), as replies finish.
+A rubric is a guard (evals/judging/guards.py): response rows to (number of the row, verdict or None, score), as replies finish.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 from alt_lite.console import say
 from alt_lite.data.rows import content_id
-from alt_lite.evals.guards import Guard, asked
-from alt_lite.evals.refusal import SCORES
+from alt_lite.evals.judging.guards import Guard, asked
+from alt_lite.evals.judging.refusal import SCORES
 from alt_lite.generate.endpoint import Endpoint, Sampling, ask
 
 # How often a row is asked at most; a reply that cannot be read is never guessed.

@@ -17,8 +17,8 @@ from alt_lite.errors import UserError
 from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.local import generate
 from alt_lite.model import load
-from alt_lite.model.fold import Merging, open_merging
-from alt_lite.model.shards import find_weights
+from alt_lite.model.merging.fold import Merging, open_merging
+from alt_lite.model.merging.shards import find_weights
 from alt_lite.rundir import free_disk
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.tokenizer import Tokens

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alt_lite.model.shards import Shape, Weights, row_blocks
+from alt_lite.model.merging.shards import Shape, Weights, row_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from alt_lite.errors import UserError
-from alt_lite.evals import refusal, skills
+from alt_lite.evals.judging import refusal, skills
 from alt_lite.method import structure
 
 # response row → (verdict, score)
@@ -37,7 +37,7 @@ def judge_attack(response: Mapping[str, Any]) -> tuple[str | None, float | None]
     return {True: "harmful", False: "harmless"}.get(facts.get("success")), facts.get("score")
 
 
-# Judges by rules; models that judge are guards (evals/guards.py).
+# Judges by rules; models that judge are guards (evals/judging/guards.py).
 JUDGES: dict[str, Judge] = {STRUCTURE: judge_structure, "refusal@2": refusal.judge, ATTACK_SCORER: judge_attack, **skills.JUDGES}
 
 

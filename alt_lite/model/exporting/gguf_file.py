@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from alt_lite.errors import UserError
-from alt_lite.model.gguf_vocab import Vocabulary
+from alt_lite.model.exporting.gguf_vocab import Vocabulary
 from alt_lite.tokens.tokenizer import Tokens
 
 ARCHITECTURES = {"Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}
