@@ -161,7 +161,7 @@ class Chat:
     def _switch(self, name: str) -> None:
         """Put the adapter on or off, where one base stands for both models."""
         if self.which.how == "adapter":
-            # Not disable_adapter(): it looks at every weight first, for each token again.
+            # Not disable_adapter(), which looks at the state of every layer besides, for each token again.
             layers = self.models[name].base_model
             (layers.enable_adapter_layers if name == "tuned" else layers.disable_adapter_layers)()
 
@@ -211,7 +211,8 @@ def _free(here: Device) -> int:
     if here.kind == "cuda":
         import torch
 
-        return torch.cuda.mem_get_info()[0]
+        # What torch holds for itself without using it is free, too: in a notebook, from a run's earlier stages.
+        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     import psutil
 
     return psutil.virtual_memory().available

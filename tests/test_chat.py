@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from alt_lite import chat
 from alt_lite.chat import Chat, choose
@@ -190,11 +191,16 @@ def test_one_four_bit_base_with_its_adapter_off_and_on_is_both_models(finished, 
     assert "one 4-bit base, its adapter off for base and on for tuned (the run was evaluated in 4 bit)" in capsys.readouterr().err
     source = load.model_folder(talk.recipe.model)
     apart = {"base": load.load_quantized(source, CPU), "tuned": load.with_adapter(load.load_quantized(source, CPU), run / "adapter")}
-    turns = [talk.ask(prompt, together=True) for prompt in PROMPTS[:2]]
+    turn = talk.ask(PROMPTS[0], together=True)
+    ids = encode_prompt(talk.tokens, [{"role": "user", "content": PROMPTS[0]}])
+    logits = {}
     for name, model in apart.items():
-        assert turns[0][name].text == whole(model, talk.tokens, encode_prompt(talk.tokens, [{"role": "user", "content": PROMPTS[0]}])).text
-        assert turns[1][name].text == whole(model, talk.tokens, encode_prompt(talk.tokens, turns[1][name].messages)).text
-    assert turns[0]["base"].text != turns[0]["tuned"].text
+        assert turn[name].text == whole(model, talk.tokens, ids).text
+        talk._switch(name)
+        with torch.inference_mode():
+            logits[name] = talk.models[name](torch.tensor([ids])).logits
+            assert torch.equal(logits[name], model(torch.tensor([ids])).logits)
+    assert not torch.equal(logits["base"], logits["tuned"])
 
 
 def test_one_prompt_and_its_json_have_the_keys_they_had(command, finished):
