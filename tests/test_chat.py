@@ -17,8 +17,9 @@ import torch
 
 from alt_lite import chat
 from alt_lite.chat import Chat, choose
-from alt_lite.cli import chatting
+from alt_lite.cli import chatting, growing
 from alt_lite.config import with_overrides
+from alt_lite.console import results
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
@@ -209,6 +210,21 @@ def test_one_prompt_and_its_json_have_the_keys_they_had(command, finished):
     assert status == 0 and set(rows) == {"base", "tuned"} and set(rows["base"]) == {"trace", "answer", "n_tokens", "finish"}
     status, _, err = command("chat", finished, "--json")
     assert status == 2 and "Fix: --prompt TEXT" in err
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_growing_column_shows_the_end_of_a_long_text_and_the_final_one_all_of_it(tokens, answered):
+    texts = ["\n".join(f"This is line {n} of [the trace]." for n in range(300)), *(["\n".join(f"Line {n} of the answer." for n in range(200))] if answered else [])]
+    ids = tokens.encode([part for text in texts for part in (text, tokens.family.think_end)][: 2 * len(texts) - 1])
+    turn = {name: chat.Reply(tokens, [], ids) for name in ("base", "tuned")}
+    last, first = ("Line 199 of the answer.", "This is line 299") if answered else ("This is line 299 of [the trace].", "This is line 289")
+    with results.capture() as grown:
+        results.print(growing.table(turn, 10))
+    assert last in grown.get() and first not in grown.get() and len(grown.get().splitlines()) == 14 and f"{len(ids)} tokens …" in grown.get()
+    turn["base"].finish = turn["tuned"].finish = "length"
+    with results.capture() as whole_table:
+        results.print(growing.table(turn))
+    assert last in whole_table.get() and "This is line 0 of [the trace]." in whole_table.get() and f"{len(ids)} tokens, cut" in whole_table.get()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")

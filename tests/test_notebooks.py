@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from alt_lite.config import load_recipe
+from alt_lite.rundir import RunDir
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("colab", "kaggle")
@@ -114,14 +118,17 @@ def test_of_two_gpus_one_is_used_and_one_too_old_is_refused(tmp_path, monkeypatc
 
 
 def small_run(folder: Path) -> Path:
-    for name in ("run.json", "adapter/adapter_config.json", "merged/model.safetensors", "checkpoints/3/x"):
+    for name in ("adapter/adapter_config.json", "merged/model.safetensors", "checkpoints/3/x"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x" * (1000 if "merged" in name else 10))
+        path.write_text("x" * (100_000 if "merged" in name else 10))
+    recipe = load_recipe("tiny")
+    RunDir(folder).begin(recipe, {})
+    RunDir(folder).set_stage(recipe, "check", "done")
     return folder
 
 
-@pytest.mark.parametrize("limit, merged, there", [(5000, True, True), (1500, False, True), (1000, False, False)])
+@pytest.mark.parametrize("limit, merged, there", [(300_000, True, True), (180_000, False, True), (90_000, False, False)])
 def test_the_zip_on_kaggle_stays_within_the_working_folder(limit, merged, there, tmp_path, capsys):
     run = small_run(tmp_path / "alt_lite")
     exec(code("kaggle")["save"].replace("LIMIT = 20e9", f"LIMIT = {limit}"), {"run": run, "RUN_DIR": str(run), "Path": Path})
@@ -136,19 +143,19 @@ def test_the_zip_on_kaggle_stays_within_the_working_folder(limit, merged, there,
 def test_a_saved_run_is_found_again_and_one_that_is_here_is_left_alone(kind, tmp_path, capsys):
     import shutil
 
-    run, calls = tmp_path / "new" / "alt_lite", []
+    run = tmp_path / "new" / "alt_lite"
     small_run(tmp_path / "input" / "notebook" / "alt_lite")
     run.parent.mkdir()
     shutil.make_archive(str(tmp_path / "new" / "alt_lite"), "zip", tmp_path / "input" / "notebook", "alt_lite")
     names = {
         "run": run, "RUN_DIR": str(run), "EARLIER": str(tmp_path / "input"), "SAVE_TO": "download", "Path": Path, "shutil": shutil, "sys": sys,
-        "call": lambda *arguments, **options: calls.append(options), "alt_lite": __import__("alt_lite"), "recipe": None,
+        "call": lambda function, *arguments: function(*arguments), "RunDir": RunDir, "recipe": load_recipe("tiny"),
     }
     exec(code(kind)["restore"], names)
-    assert (run / "adapter" / "adapter_config.json").is_file() and calls == [{"dry_run": True}] and str(tmp_path) in capsys.readouterr().out
-    (run / "run.json").write_text("newer")
+    assert (run / "adapter" / "adapter_config.json").is_file() and "check done, data todo, train todo" in capsys.readouterr().out
+    (run / "mine").write_text("newer")
     exec(code(kind)["restore"], names)
-    assert (run / "run.json").read_text() == "newer"
+    assert (run / "mine").is_file() and "from" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("repo, says", [("https://github.com/OWNER/alt_lite", "REPO is a placeholder")])
@@ -158,3 +165,19 @@ def test_without_a_copy_of_the_project_its_address_is_asked_for(repo, says, tmp_
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match=says):
         exec(code("colab")["install"], {"SMOKE": True, "REPO": repo, "cards": [], "sys": sys})
+
+
+@pytest.mark.long
+def test_the_install_cell_installs_a_clone_and_leaves_torch_alone(tmp_path):
+    """In an environment of its own that has all but the package."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    (site,) = (tmp_path / "env").glob("lib/python3*/site-packages")
+    (site / "all_else.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("site-packages")))
+    (tmp_path / "alt_lite").mkdir()  # a run's folder, say: it is not the package
+    cells = code("colab")
+    script = tmp_path / "cells.py"
+    script.write_text("\n".join((with_values(cells["parameters"], SMOKE=True, REPO=str(ROOT)), cells["machine"], cells["install"], "import alt_lite; print(alt_lite.__file__)")))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([tmp_path / "env" / "bin" / "python", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ", as it was" in done.stdout and str(site) in done.stdout and (tmp_path / "alt_lite_source" / "README.md").is_file()
