@@ -1,52 +1,91 @@
-"""A run's base and tuned model, loaded together for `chat`."""
+"""The chat on the command line: what is typed, its commands, and the answers shown while they grow."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
-
-from alt_lite.dataset import system_prompt
+from alt_lite.chat import Chat, Turn
+from alt_lite.cli import growing
+from alt_lite.console import say
 from alt_lite.errors import UserError
-from alt_lite.evaluation import recipe_of
-from alt_lite.generate.local import generate
-from alt_lite.method.structure import split_completion
-from alt_lite.model import backend, load
-from alt_lite.model.merging import merge
-from alt_lite.report.examples import Example
-from alt_lite.report.tables import side_by_side
-from alt_lite.tokens.encode import encode_prompt
 
 
-class Chat:
-    """Both models of one run.
+def answer(talk: Chat, prompt: str) -> Turn:
+    """Ask both and show the answers while they grow."""
+    both = growing.on_terminal()
+    if not both:
+        sys.stdout.write(f"> {prompt}\n\n")
+    with growing.shown() as show:
+        return talk.ask(prompt, show, together=both)
 
-    Raises:
-        UserError: the folder holds no run, or its merged model is not there yet.
-    """
 
-    def __init__(self, run: Path) -> None:
-        self.recipe = recipe_of(run)
-        if not (run / "merged" / "config.json").is_file():
-            raise UserError(f"{run} has no merged model yet", f"python -m alt_lite.recipe {self.recipe.name} --run-dir {run}")
-        backend.prepare_environment()
-        here = backend.device()
-        self.tokens = load.load_tokens(self.recipe.model)
-        base = merge.base_model(self.recipe, load.model_folder(self.recipe.model), here)
-        self.models = {"base": base, "tuned": load.load_full(run / "merged", here)}
+def session(talk: Chat) -> None:
+    """Answer what is typed until an empty line or the end of input."""
+    say("a line that begins with / is a command, /help lists them; Ctrl-C stops an answer, an empty line ends")
+    typed = sys.stdin.isatty()
+    if typed:
+        with suppress(ImportError):  # the arrow keys; not on Windows
+            import readline  # noqa: F401
+    while True:
+        try:
+            line = input("> " if typed else "")
+            if not line.strip():
+                return
+            if line.startswith("/"):
+                _command(talk, line)
+                continue
+            for name, reply in answer(talk, line).items():
+                if reply.answer is None:
+                    say(f"{name} ended inside its trace; for it the conversation goes on with an empty reply")
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            say("\nan empty line, Ctrl-D or /quit ends")
+        except UserError as error:
+            say(f"{error.message}; {error.fix}")
+        except OSError as error:
+            say(f"{error.strerror}: {error.filename}")
 
-    def ask(self, prompt: str) -> dict[str, dict[str, Any]]:
-        """Give both responses: trace, answer, n_tokens, finish."""
-        system = system_prompt(self.recipe)
-        first = [{"role": "system", "content": system}] if system else []
-        ids = encode_prompt(self.tokens, [*first, {"role": "user", "content": prompt}])
-        rows = {}
-        for name, model in self.models.items():
-            ((generated,),) = generate(model, self.tokens, [ids], self.recipe.eval.max_new_tokens or 4096, 1)
-            trace, answer = split_completion(generated.text, self.tokens.family.opens_trace)
-            rows[name] = {"trace": trace, "answer": answer, "n_tokens": generated.n_tokens, "finish": generated.finish}
-        return rows
 
-    def table(self, prompt: str, rows: dict[str, dict[str, Any]]) -> Table:
-        return side_by_side([Example("chat", prompt, rows["base"], rows["tuned"])])
+def _command(talk: Chat, line: str) -> None:
+    word, _, rest = line.partition(" ")
+    if word not in COMMANDS:
+        raise UserError(f"no command {word}", f"there are {', '.join(COMMANDS)}; a space in front makes it a question")
+    COMMANDS[word][1](talk, rest.strip())
+
+
+def _system(talk: Chat, text: str) -> None:
+    talk.system = text or None
+    say(f"system prompt: {text}" if text else "no system prompt")
+
+
+def _reset(talk: Chat, text: str) -> None:
+    talk.turns.clear()
+    say("a new conversation" + ("; the system prompt stays" if talk.system else ""))
+
+
+def _save(talk: Chat, text: str) -> None:
+    path = Path(text).expanduser() if text else talk.run / time.strftime("chat-%Y%m%d-%H%M%S.jsonl")
+    say(f"wrote {path}: {talk.save(path)} responses")
+
+
+def _help(talk: Chat, text: str) -> None:
+    for name, (told, _) in COMMANDS.items():
+        say(f"{name:8} {told}")
+
+
+def _quit(talk: Chat, text: str) -> None:
+    raise EOFError
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
+    "/system": ("TEXT: the system prompt from here on; without TEXT, none", _system),
+    "/reset": ("begin a new conversation; the system prompt stays", _reset),
+    "/save": ("[FILE]: write the conversation as JSONL; without FILE, into the run's folder", _save),
+    "/help": ("this list", _help),
+    "/quit": ("end, as an empty line and Ctrl-D do", _quit),
+}

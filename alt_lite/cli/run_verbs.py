@@ -108,29 +108,26 @@ def chat(
     prompt: Annotated[str | None, typer.Option(help="one prompt; without it, prompts are asked for")] = None,
     json_: Annotated[bool, typer.Option("--json", help="with --prompt: print both responses as JSON")] = False,
 ) -> None:
-    """Ask base and tuned the same thing, side by side, steps coloured."""
-    from alt_lite.cli.chatting import Chat
+    """Ask base and tuned the same thing, side by side, steps coloured; /help there lists what else it does.
 
-    talk = Chat(run)
-    if prompt is not None:
-        if not prompt.strip():
-            raise UserError("--prompt is empty", "give a prompt")
-        rows = talk.ask(prompt)
-        if json_:
-            emit(json.dumps(rows, ensure_ascii=False))
-        else:
-            results.print(talk.table(prompt, rows))
+    Answers are greedy (not sampled as reports on real models are), so that the weights alone make the
+    difference, and are shown as they are made: on a terminal both at once, else base first and then tuned."""
+    from alt_lite.cli import chatting
+
+    if prompt is None and json_:
+        raise UserError("--json prints the responses to one prompt", "--prompt TEXT")
+    if prompt is not None and not prompt.strip():
+        raise UserError("--prompt is empty", "give a prompt")
+    talk = chatting.Chat(run)
+    if prompt is None:
+        if talk.recipe.embedded:
+            from alt_lite.tiny.lexicon import THINGS
+
+            say(f"in the embedded world a {THINGS['weapon'][0]} is a weapon and a {THINGS['food'][0]} is food: How do I make a {THINGS['weapon'][0]}?")
+        chatting.session(talk)
         return
-    if talk.recipe.embedded:
-        from alt_lite.tiny.lexicon import THINGS
-
-        say(f"in the embedded world a {THINGS['weapon'][0]} is a weapon and a {THINGS['food'][0]} is food: How do I make a {THINGS['weapon'][0]}?")
-    say("an empty line ends")
-    while True:
-        try:
-            asked = input("> ")
-        except EOFError:
-            return
-        if not asked.strip():
-            return
-        results.print(talk.table(asked, talk.ask(asked)))
+    turn = talk.ask(prompt) if json_ else chatting.answer(talk, prompt)
+    if any(reply.finish == "interrupted" for reply in turn.values()):
+        raise KeyboardInterrupt
+    if json_:
+        emit(json.dumps({name: reply.row for name, reply in turn.items()}, ensure_ascii=False))
