@@ -16,7 +16,6 @@ from alt_lite.errors import OutOfTime, UserError
 from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
 from alt_lite.evals.adaptive.methods import Question, Score, read, spoken
 from alt_lite.evals.adaptive.wording import TACTICS
-from alt_lite.evals.defences import DEFENCES
 from alt_lite.generate import engine as engines
 from alt_lite.generate.endpoint import Endpoint
 from alt_lite.generate.engine import Decoding, Response
@@ -434,7 +433,7 @@ def test_lockstep_and_batches_do_not_change_outcomes(name, tokens, model, tmp_pa
 
 def test_a_defence_stands_around_each_message_that_is_sent(tmp_path):
     with parties() as both, saying("A word.") as target:
-        (one,) = attack(both.plan, "crescendo", served(target), prompts_for("Do it."), tmp_path, defend=DEFENCES["intention_analysis"])
+        (one,) = attack(replace(both.plan, defence="intention_analysis"), "crescendo", served(target), prompts_for("Do it."), tmp_path)
         sent = [[message["content"] for message in body["messages"]] for _, body, _ in target.seen]
         plain = attack(both.plan, "crescendo", served(target), prompts_for("Do it."), tmp_path)
     assert [message["content"] for message in one.messages] == sent[-1]
@@ -446,7 +445,7 @@ def test_a_prefill_begins_every_response(tokens, model, tmp_path):
     """ZeroThink's and LessThink's, which are defences, stand in each turn."""
     (prompt,) = prompts_for("What is a cake?")
     with parties() as both:
-        (one,) = attack(both.plan, "crescendo", embedded(tokens, model)[0], [prompt], tmp_path, defend=DEFENCES["zero_think"])
+        (one,) = attack(replace(both.plan, defence="zero_think"), "crescendo", embedded(tokens, model)[0], [prompt], tmp_path)
     rows = [row["reply"] for row in read_rows(tmp_path / "journal.jsonl") if row["who"] == "target"]
     assert one.response.trace == "" and len(rows) == 3 and all(row["text"].startswith("\n</think>\n\n") for row in rows)
 
