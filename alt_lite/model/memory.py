@@ -110,7 +110,9 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     apart = layout in ("padded", "grouped")
     # Rows together need a mask: of each row on itself where they are padded, of all on all where they lie end to end.
     mask = (rows * longest**2 if apart else tokens**2) if rows > 1 else 0
-    saved, fresh = _layer(shape, recipe, tokens, width, stream, masked=bool(mask))
+    saved, mlp = _layer(shape, recipe, tokens, width, stream, masked=bool(mask))
+    # Its backward pass needs six numbers of the MLP's width, of which `mlp` is saved.
+    fresh = 6 * stream * shape.intermediate_size * tokens - mlp
     score = 0
     if not mask and device.kind == "cuda" and not device.bf16 and backend == "transformers" and shape.num_key_value_heads < shape.num_attention_heads:
         # Grouped heads without a mask reach a fused kernel from compute capability 8.0 on only (transformers #48633).
@@ -120,7 +122,8 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     n = adapter_parameters(shape, recipe)
     # Where computing is in 16 bit, autocast makes a copy of what trains in fp32, and keeps it to the end of the forward pass.
     copies = 0 if width == 4 else width * n
-    layer = max(fresh, (_SCORES - 1) * score) + stream * shape.hidden_size * tokens + unpacked
+    # The MLP's is over, and what it saved is gone, when the attention's backward pass comes.
+    layer = max(fresh, (_SCORES - 1) * score - mlp) + stream * shape.hidden_size * tokens + unpacked
     loss = _loss(shape, tokens, width, stream)
     if recipe.train.gradient_checkpointing:
         kept = shape.num_hidden_layers * stream * shape.hidden_size * tokens + mask
@@ -140,7 +143,7 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
 
 
 def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, masked: bool) -> tuple[int, int]:
-    """Bytes that one layer saves for its backward pass, and those that come on top in it, at its largest in the MLP."""
+    """Bytes that one layer saves for its backward pass, and how many of them in its MLP."""
     hidden, queries, keys = shape.hidden_size, shape.num_attention_heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
     norms = 2 * 4 * (hidden + 1)  # their inputs in fp32
     if shape.model_type == "qwen3":
@@ -151,7 +154,7 @@ def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, m
     attention = width * (2 * queries + (2 * queries if masked else 2 * keys)) + 4 * shape.num_attention_heads
     mlp = (3 * stream + width) * shape.intermediate_size
     adapter = width * recipe.lora.r * len(recipe.lora.targets)
-    return tokens * (norms + inputs + attention + mlp + adapter), tokens * (3 * stream - width) * shape.intermediate_size
+    return tokens * (norms + inputs + attention + mlp + adapter), tokens * mlp
 
 
 def _loss(shape: Shape, tokens: int, width: int, stream: int) -> int:
