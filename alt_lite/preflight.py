@@ -12,6 +12,9 @@ from alt_lite.model import memory
 from alt_lite.model.shape import KNOWN, Shape, read
 from alt_lite.rundir import free_disk, read_json
 
+# What driver and desktop leave of a card's memory: our estimate.
+_USABLE = 0.95
+
 
 def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: Path) -> Decisions:
     """Show what training, evaluation and disk will take, and decide from it what the recipe leaves open: how many rows are in memory at
@@ -30,7 +33,8 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
         return decisions
     free = free_memory(here)
     rows, training = memory.fit(recipe, shape, here, free, longest, chosen(decisions, "model.backend"), chosen(decisions, "train.layout"))
-    precision = memory.precision(recipe, shape, here, free)
+    # Of the card's memory, not of what happens to be free: the same command must decide the same when it goes on.
+    precision = memory.precision(recipe, shape, here, int(here.memory * _USABLE))
     new = recipe.eval.max_new_tokens or memory.NEW
     evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=recipe.eval.batch_size)
     for peak in (training, evaluation):

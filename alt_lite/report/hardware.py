@@ -102,7 +102,7 @@ def _source(entry: dict[str, Any]) -> str:
 
 def _legend() -> str:
     return (
-        f"Estimates: one row of {memory.ROW:,} tokens in memory at once, on a card with bf16, {memory.CONTEXT / 1e9:.1f} GB of them for CUDA's own; "
+        f"Estimates: backend transformers, one row of {memory.ROW:,} tokens in memory at once, on a card with bf16, {memory.CONTEXT / 1e9:.1f} GB of them for CUDA's own; "
         f"evaluation of one prompt of {memory.PROMPT} tokens and {memory.NEW:,} new ones. An estimate of time is {ALTTRAIN_TOKENS:,} tokens × epochs / "
         "measured tokens per second."
     )
