@@ -36,7 +36,7 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     # Of the card's memory, not of what happens to be free: the same command must decide the same when it goes on.
     precision = memory.precision(recipe, shape, here, int(here.memory * _USABLE))
     new = recipe.eval.max_new_tokens or memory.NEW
-    evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=recipe.eval.batch_size)
+    evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=chosen(decisions, "eval.batch_size"))
     for peak in (training, evaluation):
         console.print(preflight.bar(peak, free), soft_wrap=True)
     need_disk(recipe, shape, folder, run)
