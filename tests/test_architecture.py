@@ -19,7 +19,7 @@ MAY = {
     "generate": BASE | {"tokens", "method"},
     "evals": BASE | {"generate", "method", "data", "tokens"},
     "tiny": BASE | {"method", "data", "tokens"},
-    "report": BASE | {"evals", "method", "tokens", "data"},
+    "report": BASE | {"evals", "method", "tokens", "data", "model"},
 }
 
 

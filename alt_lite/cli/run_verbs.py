@@ -81,17 +81,43 @@ def check(name: Name, overrides: Overrides = None) -> None:
 
 
 def doctor() -> None:
-    """Print versions and devices, and try a 4-bit forward and backward pass."""
+    """Print versions beside the tested ranges, device, driver, free memory and disk, and try 4-bit training: one block for a bug report."""
+    import platform
+    import shutil
+    import subprocess
+    from importlib.metadata import PackageNotFoundError, requires
+
+    import psutil
+    import torch
+
     from alt_lite.model import backend
     from alt_lite.provenance import package_versions
+    from alt_lite.report.preflight import size, version_lines
+    from alt_lite.rundir import free_disk
 
     backend.prepare_environment()
     here = backend.device()
-    for package, number in package_versions().items():
-        results.print(f"{package:14} {number}", markup=False)
-    results.print(f"{'device':14} {here.name}, {here.memory / 1e9:.0f} GB{', bf16' if here.bf16 else ''}", markup=False)
-    difference = backend.try_four_bit(here)
-    results.print(f"{'4 bit':14} forward and backward work; NF4 against full weights: {difference:.1%} of the output", markup=False)
+    try:
+        required = requires("alt-lite") or []
+    except PackageNotFoundError:
+        say("alt-lite is not installed but run from a folder: the tested ranges are not known")
+        required = []
+    lines = [f"{'system':14} {platform.platform()}", *version_lines(package_versions(), required)]
+    lines.append(f"{'device':14} {here.name}{', bf16' if here.bf16 else ''}")
+    if shutil.which("nvidia-smi"):
+        asked = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=False)
+        lines.append(f"{'driver':14} {(asked.stdout or asked.stderr).strip().splitlines()[0] if (asked.stdout or asked.stderr).strip() else 'no answer'}")
+    free = torch.cuda.mem_get_info()[0] if here.kind == "cuda" else psutil.virtual_memory().available
+    lines.append(f"{'memory':14} {size(free)} of {size(here.memory)} free")
+    lines.append(f"{'disk':14} {size(free_disk(Path.cwd()))} free here")
+    try:
+        difference = backend.try_four_bit(here)
+        lines.append(f"{'4 bit':14} forward and backward work; NF4 against full weights: {difference:.1%} of the output")
+    except Exception as error:
+        lines.append(f"{'4 bit':14} FAILS: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        raise
+    finally:  # the block is wanted most where something fails
+        emit("\n".join(["```text", *lines, "```"]))
 
 
 def merge(run: Annotated[Path, typer.Argument(help="a run's folder")]) -> None:

@@ -1,0 +1,95 @@
+"""Before anything is loaded: will it fit? Estimates of memory and disk, shown as bars, and the decisions that follow from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alt_lite.config import Recipe
+from alt_lite.console import console, say
+from alt_lite.decide import Decisions, Device, chosen
+from alt_lite.errors import UserError
+from alt_lite.model import memory
+from alt_lite.model.shape import KNOWN, Shape, read
+from alt_lite.rundir import free_disk, read_json
+
+# What driver and desktop leave of a card's memory: our estimate.
+_USABLE = 0.95
+
+
+def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: Path) -> Decisions:
+    """Show what training, evaluation and disk will take, and decide from it what the recipe leaves open: how many rows are in memory at
+    once, and in which precision is evaluated. `longest` is the longest row in tokens; only small files are fetched.
+
+    Raises:
+        UserError: memory or disk is too small; the fix names shipped recipes that fit.
+    """
+    from alt_lite.model.load import model_folder
+    from alt_lite.report import preflight
+
+    folder = model_folder(recipe.model, weights=False)
+    shape = read(read_json(folder / "config.json"))
+    if shape is None:
+        say(f"  no estimate of memory and disk: the architecture is none of {', '.join(KNOWN)}")
+        return decisions
+    free = free_memory(here)
+    rows, training = memory.fit(recipe, shape, here, free, longest, chosen(decisions, "model.backend"), chosen(decisions, "train.layout"))
+    # Of the card's memory, not of what happens to be free: the same command must decide the same when it goes on.
+    precision = memory.precision(recipe, shape, here, int(here.memory * _USABLE))
+    new = recipe.eval.max_new_tokens or memory.NEW
+    evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=chosen(decisions, "eval.batch_size"))
+    for peak in (training, evaluation):
+        console.print(preflight.bar(peak, free), soft_wrap=True)
+    need_disk(recipe, shape, folder, run)
+    made = {}
+    if recipe.train.micro_batch_size is None and not recipe.embedded:
+        made[rows.key] = rows
+    if recipe.eval.precision == "auto" and not recipe.embedded:
+        made[precision.key] = precision
+    for decision in made.values():
+        say(f"  {decision}")
+    return {**decisions, **made}
+
+
+def free_memory(here: Device) -> int:
+    """Bytes that this process may still take, on the GPU where there is one, CUDA's own included."""
+    if here.kind == "cuda":
+        import torch
+
+        # Asking creates the context, which the estimate counts as its own part.
+        return min(torch.cuda.mem_get_info()[0] + memory.CONTEXT, here.memory)
+    import psutil
+
+    return psutil.virtual_memory().available + psutil.Process().memory_info().rss
+
+
+def need_disk(recipe: Recipe, shape: Shape, folder: Path, run: Path) -> None:
+    """Show the disk's parts, and refuse a run that would fill it.
+
+    Args:
+        folder: where the base's small files lie; its weights will, too.
+        run: the run's folder, which need not be there yet.
+
+    Raises:
+        UserError: the disk of the run, or that of the download, is too small.
+    """
+    from alt_lite.report import preflight
+
+    parts = memory.disk(shape, recipe, downloads=not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")))
+    if "download" in parts and _disk_of(folder) != _disk_of(run):
+        _require(parts.pop("download"), folder, "the base model's weights", "free some space, or set HF_HOME to a folder on a larger disk")
+    console.print(preflight.disk(parts, free_disk(run)), soft_wrap=True)
+    _require(sum(parts.values()), run, f"a run of {recipe.name}", "free some space, or put the run elsewhere with --run-dir")
+
+
+def _require(need: int, where: Path, what: str, fix: str) -> None:
+    from alt_lite.report.preflight import size
+
+    free = free_disk(where)
+    if free < need:
+        raise UserError(f"{what} needs about {size(need)} of disk (estimate) at {where}; {size(free)} are free", fix)
+
+
+def _disk_of(path: Path) -> int:
+    while not path.exists():
+        path = path.resolve().parent
+    return path.stat().st_dev
