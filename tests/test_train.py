@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from alt_lite.config import load_recipe
 from alt_lite.dataset import rows_for
-from alt_lite.decide import decide
+from alt_lite.decide import Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.model import backend, load, train
+from alt_lite.model import adapter, backend, layout, load, train
 from alt_lite.rundir import read_rows
 from alt_lite.tokens.encode import encode_rows
 
@@ -31,35 +33,55 @@ def weights(places):
 
 
 def test_a_step_is_a_fixed_number_of_rows_and_epochs_may_be_fractions():
-    steps = train.row_order(10, 2.5, 4, seed=1)
+    steps = layout.row_order(10, 2.5, 4, seed=1)
     assert [len(step) for step in steps] == [4, 4, 4, 4, 4, 4, 1]
     flat = [i for step in steps for i in step]
     assert sorted(flat[:10]) == sorted(flat[10:20]) == list(range(10)) and len(set(flat[20:])) == 5
     assert flat[:10] != flat[10:20]
-    assert train.row_order(10, 2.5, 4, seed=1) == steps != train.row_order(10, 2.5, 4, seed=2)
+    assert layout.row_order(10, 2.5, 4, seed=1) == steps != layout.row_order(10, 2.5, 4, seed=2)
 
 
-def test_layouts_order_rows_within_a_step_only():
-    steps, lengths = train.row_order(12, 1, 6, 0), [50, 10, 40, 20, 30, 60, 15, 25, 35, 45, 55, 65]
-    grouped = train.lay_out(steps, lengths, "grouped")
-    assert [sorted(step) for step in grouped] == [sorted(step) for step in steps]
-    assert all([lengths[i] for i in step] == sorted(lengths[i] for i in step) for step in grouped)
-    assert train.padding_share(grouped, lengths, "grouped", 2) < train.padding_share(steps, lengths, "padded", 2)
-    assert train.padding_share(steps, lengths, "padding_free", 6) == 0.0
+LAYOUTS = ("padding_free", "grouped", "padded", "packed")
+
+
+def test_layouts_hold_the_same_rows_within_room_for_so_many_of_the_longest():
+    lengths = [50, 10, 40, 20, 30, 60, 15, 25, 35, 45, 55, 65]
+    for step in layout.row_order(12, 2, 5, 0):
+        for way in LAYOUTS:
+            parts = layout.micro_batches(step, lengths, way, 2, pack=100)
+            assert sorted(i for part in parts for i in part) == sorted(step), way
+            for part in parts:
+                held = [lengths[i] for i in part]
+                assert sum(held) <= (100 if way == "packed" else 130)
+                assert way != "grouped" or max(held) * len(held) <= 130
+                assert way != "padded" or len(held) <= 2
+
+
+@pytest.mark.parametrize("batch_size", [8, 16])
+def test_a_tenth_of_alttrains_lengths_at_most_is_padding(batch_size):
+    """900 rows near 70 tokens and 100 near 1,050: padded as they come, most of the work is padding."""
+    draw = random.Random(0)
+    lengths = [draw.randint(45, 95) for _ in range(900)] + [draw.randint(900, 1200) for _ in range(100)]
+    steps = layout.row_order(1000, 3, batch_size, 1995)
+    share = {way: layout.padding_share(steps, lengths, way, 4) for way in LAYOUTS}
+    assert share["padding_free"] == share["packed"] == 0 < share["grouped"] < 0.07 < 0.5 < share["padded"]
+    gpu = Device("cuda", "NVIDIA GeForce RTX 4090", 24 * 10**9, True, (8, 9), "2026.10.9")
+    way = chosen(decide(load_recipe("r1_7b"), gpu), "train.layout")
+    assert share[way] < 0.1
+    # As many forward passes as steps, nearly: the short rows of a step lie beside its long ones.
+    assert sum(len(layout.micro_batches(step, lengths, way, 4)) for step in steps) < 1.1 * len(steps)
 
 
 def test_layout_changes_speed_never_learning(tmp_path, tokens):
     curves = {}
-    for layout in ("padding_free", "padded", "grouped"):
-        _, places = trained(tmp_path, tokens, [f"train.layout={layout}", "train.epochs=1", "train.micro_batch_size=4" if layout == "grouped" else "train.micro_batch_size=8"], where=layout)
-        curves[layout] = losses(places)
-    assert curves["padded"] == pytest.approx(curves["padding_free"], abs=2e-3)
-    assert curves["grouped"] == pytest.approx(curves["padding_free"], abs=2e-3)
-
-
-def test_packing_is_there_and_trains(tmp_path, tokens):
-    facts, places = trained(tmp_path, tokens, ["train.layout=packed", "train.epochs=1", "model.max_length=256", "train.batch_size=2"])
-    assert weights(places) and facts["steps"] >= 1
+    for way in LAYOUTS:
+        # 10 rows in steps of 8 and micro-batches of 3: the last of each is smaller, and tokens differ.
+        settings = [f"train.layout={way}", "train.epochs=1", "train.micro_batch_size=3"]
+        facts, places = trained(tmp_path, tokens, settings, where=way)
+        curves[way] = losses(places)
+        assert facts["layout"] == way
+    for way in LAYOUTS:
+        assert curves[way] == pytest.approx(curves["padding_free"], abs=1e-4), way
 
 
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path, tokens):
@@ -94,7 +116,7 @@ def test_gradients_are_the_same_before_and_after_an_evaluation():
     import torch
 
     recipe = load_recipe("tiny")
-    model = train.new_adapter(recipe, backend.device())
+    model = adapter.new(recipe, backend.device())
     assert all(not m.support_avx512bf16_for_cpu for m in model.modules() if hasattr(m, "support_avx512bf16_for_cpu"))
     ids = torch.arange(300, 340)[None]
 
@@ -121,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tokens):
 def test_the_base_is_really_four_bit_and_only_the_adapter_trains():
     from bitsandbytes.nn import Linear4bit
 
-    model = train.new_adapter(load_recipe("tiny"), backend.device())
+    model = adapter.new(load_recipe("tiny"), backend.device())
     layers = [m for m in model.modules() if isinstance(m, Linear4bit)]
     assert len(layers) >= 28 and all(m.weight.quant_type == "nf4" and m.weight.quant_state.nested for m in layers)
     assert all("lora_" in name for name, p in model.named_parameters() if p.requires_grad)
@@ -130,7 +152,7 @@ def test_the_base_is_really_four_bit_and_only_the_adapter_trains():
 def test_the_same_seed_gives_the_same_fresh_adapter():
     import torch
 
-    first, second, other = (train.new_adapter(load_recipe("tiny", [f"train.seed={seed}"]), backend.device()) for seed in (1, 1, 2))
+    first, second, other = (adapter.new(load_recipe("tiny", [f"train.seed={seed}"]), backend.device()) for seed in (1, 1, 2))
 
     def values(model):
         return torch.cat([p.flatten() for n, p in model.named_parameters() if "lora_A" in n])
@@ -149,7 +171,7 @@ def test_nothing_is_left_to_a_librarys_defaults():
 
 def test_unknown_lora_targets_are_a_users_error():
     with pytest.raises(UserError, match="lora.targets"):
-        train.new_adapter(load_recipe("tiny", ["lora.targets=query"]), backend.device())
+        adapter.new(load_recipe("tiny", ["lora.targets=query"]), backend.device())
 
 
 def test_dequantised_base_is_the_four_bit_one_unpacked():
