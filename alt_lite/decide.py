@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from alt_lite.config import Recipe
 
-
 # Volta, the oldest that Unsloth, Triton and bitsandbytes' 4 bit run on.
 CAPABILITY = (7, 0)
 

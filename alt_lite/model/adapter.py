@@ -15,14 +15,25 @@ from alt_lite.rundir import read_json, write_json
 
 
 def new(recipe: Recipe, device: Device, backend: str = "transformers", longest: int = 0) -> Any:
-    """Load the base as it is trained and put a fresh adapter on it, drawn from `train.seed`."""
+    """Load the base as it is trained and put a fresh adapter on it, drawn from `train.seed`.
+
+    Raises:
+        UserError: no layer of the model has such a name.
+    """
+    folder = load.model_folder(recipe.model)
+    try:
+        model = unsloth.new_adapter(recipe, device, folder, longest) if backend == "unsloth" else _plain(recipe, device, folder)
+    except ValueError as error:
+        if "target modules" not in str(error).lower():
+            raise
+        raise UserError(f"lora.targets: {str(error).splitlines()[0]}", "name linear layers of the model, such as q_proj") from error
+    draw(model, recipe.train.seed)
+    return model
+
+
+def _plain(recipe: Recipe, device: Device, folder: Path) -> Any:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
-    folder = load.model_folder(recipe.model)
-    if backend == "unsloth":
-        model = unsloth.new_adapter(recipe, device, folder, longest)
-        draw(model, recipe.train.seed)
-        return model
     if recipe.model.load_in_4bit:
         model = load.load_quantized(folder, device)
         model = prepare_model_for_kbit_training(
@@ -35,12 +46,7 @@ def new(recipe: Recipe, device: Device, backend: str = "transformers", longest: 
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
         target_modules=list(recipe.lora.targets), task_type="CAUSAL_LM",
     )
-    try:
-        model = get_peft_model(model, lora, autocast_adapter_dtype=True)
-    except ValueError as error:
-        raise UserError(f"lora.targets: {str(error).splitlines()[0]}", "name linear layers of the model, such as q_proj") from error
-    draw(model, recipe.train.seed)
-    return model
+    return get_peft_model(model, lora, autocast_adapter_dtype=True)
 
 
 def draw(model: Any, seed: int) -> None:
@@ -72,11 +78,15 @@ def to_fp32(model: Any) -> None:
 
 
 def save(model: Any, recipe: Recipe, folder: Path) -> None:
-    """Write the adapter so that it is whole or not there; the base by its name, not by a path of this machine."""
+    """Write the adapter so that it is whole or not there, and the same whichever backend made it: the
+    base by its name, not by a path of this machine; no class to load it with but PEFT's own."""
+    from peft import PeftModel
+
     temporary = folder.with_name(folder.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary, save_embedding_layers=False)
-    config = temporary / "adapter_config.json"
-    write_json(config, {**read_json(config), "base_model_name_or_path": recipe.model.name})
+    PeftModel.save_pretrained(model, str(temporary), save_embedding_layers=False)
+    config = read_json(temporary / "adapter_config.json")
+    ours = {"base_model_name_or_path": recipe.model.name, "auto_mapping": None, "target_modules": sorted(recipe.lora.targets)}
+    write_json(temporary / "adapter_config.json", {**config, **ours})
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)

@@ -219,14 +219,12 @@ def _trainer(
             return SequentialSampler(train_dataset or self.train_dataset)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-            if not self.compared:
-                self.compare_with_single_rows(model)
-                self.compared = True
             step = steps[int(inputs["step"])]
             while True:
-                parts = layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length)
                 try:
-                    return self.backward(model, parts)
+                    if not self.compared:
+                        self.compare_with_single_rows(model)
+                    return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length))
                 except torch.OutOfMemoryError:
                     if self.micro == 1:
                         raise
@@ -254,25 +252,29 @@ def _trainer(
             Raises:
                 UserError: padded rows differ, too.
             """
-            few = sorted(steps[0], key=lambda i: lengths[i])[:4]
+            shortest = sorted(steps[0], key=lambda i: lengths[i])[:4]
+            few = [i for n, i in enumerate(shortest, 1) if n * lengths[i] <= self.micro * max(lengths)]
             dropouts = {module: module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
             devices = [self.args.device] if self.args.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=devices):
+            try:
                 for module in dropouts:
                     module.p = 0.0
-                one_by_one = float(self.backward(model, [[i] for i in few]))
-                for way in dict.fromkeys((self.layout, "grouped")):
-                    self.layout = way
-                    together = float(self.backward(model, [few]))
-                    off = abs(together - one_by_one) / max(abs(one_by_one), 1e-9)
-                    if off <= (0.01 if self.args.bf16 or self.args.fp16 else 1e-3):
-                        break
-                    tell(f"train: laid out {way}, {len(few)} rows have the loss {together:.5f} together and {one_by_one:.5f} one by one; rows are padded instead")
-                else:
-                    raise UserError("rows learn something else together than one by one, padded too", "model.backend=transformers, or the versions that pyproject.toml names")
+                with torch.random.fork_rng(devices=devices):
+                    one_by_one = float(self.backward(model, [[i] for i in few]))
+                    for way in dict.fromkeys((self.layout, "grouped")):
+                        self.layout = way
+                        together = float(self.backward(model, [few]))
+                        off = abs(together - one_by_one) / max(abs(one_by_one), 1e-9)
+                        if off <= (0.01 if self.args.bf16 or self.args.fp16 else 1e-3):
+                            break
+                        tell(f"train: laid out {way}, {len(few)} rows have the loss {together:.5f} together and {one_by_one:.5f} one by one; rows are padded instead")
+                    else:
+                        raise UserError("rows learn something else together than one by one, padded too", "model.backend=transformers, or the versions that pyproject.toml names")
+            finally:
                 for module, p in dropouts.items():
                     module.p = p
             model.zero_grad()
+            self.compared = True
 
     return Trainer(
         model=model, args=config, train_dataset=Dataset.from_list([{"step": i} for i in range(len(steps))]),
