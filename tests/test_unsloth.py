@@ -107,7 +107,10 @@ def test_stopped_and_resumed_equals_uninterrupted(pair, tmp_path, tokens):
 
 
 def test_interrupted_it_leaves_no_process_behind(tmp_path, tokens, monkeypatch):
-    busy = "import json, time\nprint(json.dumps({'step': 1, 'note': ''}), flush=True)\ntime.sleep(600)"
+    busy = (
+        "import json, sys, threading, time\nthreading.Thread(target=sys.stdin.buffer.read, daemon=True).start()\n"
+        "print(json.dumps({'step': 1, 'note': ''}), flush=True)\ntime.sleep(60)"
+    )
     monkeypatch.setattr(unsloth, "_CHILD", busy)
     monkeypatch.setattr(backend, "unsloth_version", lambda: "2026.10.9")
     before = psutil.Process().children()

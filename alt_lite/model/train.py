@@ -72,8 +72,6 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "gradient_checkpointing": train.gradient_checkpointing,
         "padding_free": False,
         "packing": False,
-        # Rows over the length were refused before; the trainer would cut them without a word.
-        "max_length": None,
         # Unsloth's own loss, which is fused, comes with "nll" only.
         "loss_type": "chunked_nll" if plain else "nll",
         "logging_steps": 1,
@@ -84,11 +82,11 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
-        "dataset_num_proc": None,
         "log_level": "error",
     }
-    # Unsloth's checkpointing is reentrant and refuses the other kind.
-    return {**settings, "gradient_checkpointing_kwargs": {"use_reentrant": False}} if plain else settings
+    # Unsloth's checkpointing is reentrant and refuses the other kind; its trainer puts the model's own
+    # longest length in place of none. Neither cuts a row here, for the trainer prepares no data set.
+    return {**settings, "gradient_checkpointing_kwargs": {"use_reentrant": False}, "max_length": None} if plain else settings
 
 
 def describe(recipe: Recipe, decisions: Decisions, settings: dict[str, Any]) -> str:

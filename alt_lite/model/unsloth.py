@@ -156,7 +156,6 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     Args:
         longest: tokens of the longest row; Unsloth cuts longer ones without a word.
     """
-    import torch
     from unsloth import FastLanguageModel
 
     from alt_lite.model.load import training_dtype
@@ -173,9 +172,8 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     four_bit = sum(type(module).__name__ == "Linear4bit" for module in model.modules())
     if bool(four_bit) != recipe.model.load_in_4bit:
         raise UserError(f"Unsloth loaded {four_bit} layers in 4 bit; model.load_in_4bit={recipe.model.load_in_4bit}", "model.backend=transformers")
-    with torch.random.fork_rng():
-        return FastLanguageModel.get_peft_model(
-            model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-            target_modules=list(recipe.lora.targets), use_gradient_checkpointing=checkpointing,
-            random_state=recipe.train.seed, max_seq_length=longest,
-        )
+    return FastLanguageModel.get_peft_model(
+        model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
+        target_modules=list(recipe.lora.targets), use_gradient_checkpointing=checkpointing,
+        random_state=recipe.train.seed, max_seq_length=longest,
+    )
