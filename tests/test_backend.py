@@ -119,6 +119,11 @@ def test_a_cards_peak_is_known_or_null(name, tflops):
     assert backend.peak_flops(name) == (tflops and tflops * 1e12)
 
 
+def test_the_share_of_a_cards_peak_is_counted_in_useful_operations():
+    assert backend.share_of_peak(7_000_000_000, 2000, ADA) == pytest.approx(6 * 7e9 * 2000 / 165.2e12, abs=1e-4)
+    assert backend.share_of_peak(7_000_000_000, 2000, CPU) is None and backend.share_of_peak(7_000_000_000, None, ADA) is None
+
+
 FACTS = {"versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}
 
 

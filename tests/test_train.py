@@ -87,7 +87,8 @@ def test_layout_changes_speed_never_learning(tmp_path, tokens):
         settings = [f"train.layout={way}", "train.epochs=1", "train.micro_batch_size=3"]
         facts, places = trained(tmp_path, tokens, settings, where=way)
         curves[way] = losses(places)
-        assert facts["layout"] == way
+        assert facts["layout"] == way and facts["mfu"] is None and facts["backend"] == "transformers"
+        assert facts["padding_share"] == 0 or way in ("padded", "grouped")
     for way in LAYOUTS:
         assert curves[way] == pytest.approx(curves["padding_free"], abs=1e-4), way
 

@@ -182,6 +182,14 @@ def peak_flops(name: str) -> float | None:
     return PEAK_TFLOPS[max(known, key=len)] * 1e12 if known else None
 
 
+def share_of_peak(weights: int, tokens_per_second: float | None, here: Device) -> float | None:
+    """Give the share of a card's peak that training's useful arithmetic is (MFU): 6 operations per weight
+    and token (Kaplan et al. 2020), what is computed twice for checkpoints not counted; None on a CPU and
+    for cards whose peak is not known."""
+    peak = peak_flops(here.name) if here.kind == "cuda" else None
+    return round(6 * weights * tokens_per_second / peak, 4) if peak and tokens_per_second else None
+
+
 def peak_memory() -> int:
     """Peak memory of this process in bytes: of the GPU where there is one, else resident memory."""
     import torch

@@ -20,7 +20,7 @@ from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.model import adapter, checkpoints, layout, unsloth
-from alt_lite.model.backend import peak_flops, peak_memory
+from alt_lite.model.backend import peak_memory, share_of_peak
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
@@ -174,7 +174,6 @@ def train(
     total = sum(lengths[i] for step in steps for i in step)
     seconds = sum(row["seconds"] for row in log)
     speed = total / seconds if seconds else None
-    peak = peak_flops(device.name) if device.kind == "cuda" else None
     weights = model.get_base_model().num_parameters(exclude_embeddings=True)
     return {
         "rows": len(rows),
@@ -189,8 +188,7 @@ def train(
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
         "tokens_per_second": round(speed, 1) if speed else None,
-        # 6 operations per weight and token: forward and backward; recomputing for checkpoints is not counted.
-        "mfu": round(6 * weights * speed / peak, 4) if speed and peak else None,
+        "mfu": share_of_peak(weights, speed, device),
         "peak_memory_bytes": peak_memory(),
         "final_loss": round(sum(row["loss"] for row in log[-10:]) / len(log[-10:]), 5),
     }

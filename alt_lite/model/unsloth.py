@@ -67,6 +67,7 @@ def train_apart(
         torch.cuda.empty_cache()
     places.checkpoints.mkdir(parents=True, exist_ok=True)
     log = places.checkpoints / LOG
+    say(f"train: Unsloth trains in a process of its own; what it prints is in {log}")
     environment = {**os.environ, "UNSLOTH_COMPILE_LOCATION": str(compile_folder()), "UNSLOTH_DISABLE_STATISTICS": "1"}
     with log.open("ab") as out:
         child = subprocess.Popen(
