@@ -7,15 +7,23 @@ from typing import Any, Literal
 
 from alt_lite.config import Recipe
 
+# Volta, the oldest that Unsloth, Triton and bitsandbytes' 4 bit run on.
+CAPABILITY = (7, 0)
+
 
 @dataclass(frozen=True)
 class Device:
-    """What the run works on; memory in bytes, of the GPU where there is one, else of the machine."""
+    """What the run works on; memory in bytes, of the GPU where there is one, else of the machine.
+    `unsloth` is the version that is installed; `no_gpu` tells why a GPU that is there cannot be used, and
+    what to do."""
 
     kind: Literal["cpu", "cuda"]
     name: str
     memory: int
     bf16: bool = False
+    capability: tuple[int, int] | None = None
+    unsloth: str | None = None
+    no_gpu: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ Decisions = dict[str, Decision]
 def decide(recipe: Recipe, device: Device) -> Decisions:
     """Decide every value that is null or `auto`; explicit values are passed on without a decision."""
     made = [
-        _backend(recipe, device), _layout(recipe, device), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
+        _backend(recipe, device), _layout(recipe), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
         _precision(recipe), _eval_batch(recipe, device), _assessor(recipe, device),
     ]
     return {decision.key: decision for decision in made}
@@ -48,29 +56,34 @@ def _backend(recipe: Recipe, device: Device) -> Decision:
     key, given = "model.backend", recipe.model.backend
     if given != "auto":
         return Decision(key, given, "as asked")
-    return Decision(key, "transformers", "works on a CPU and on a GPU" if device.kind == "cuda" else "no GPU here")
+    if device.kind == "cpu":
+        return Decision(key, "transformers", "no GPU here")
+    if recipe.embedded:
+        return Decision(key, "transformers", "Unsloth's kernels are made for larger models")
+    if device.capability is None:
+        return Decision(key, "unsloth", "where it is installed, else transformers; this machine was not looked at")
+    if device.unsloth is None:
+        return Decision(key, "transformers", "Unsloth is not installed; pip install -r requirements.txt brings it")
+    if device.capability < CAPABILITY:
+        return Decision(key, "transformers", f"Unsloth needs compute capability {CAPABILITY[0]}.{CAPABILITY[1]}")
+    major, minor = device.capability
+    return Decision(key, "unsloth", f"Unsloth {device.unsloth} is installed, and {device.name} (compute capability {major}.{minor}) runs it")
 
 
-def _layout(recipe: Recipe, device: Device) -> Decision:
+def _layout(recipe: Recipe) -> Decision:
     key, given = "train.layout", recipe.train.layout
     if given != "auto":
         return Decision(key, given, "as asked")
-    if device.kind == "cpu":
-        return Decision(key, "padding_free", "no work spent on padding; rows are short on a CPU")
-    return Decision(key, "grouped", "bounded memory: rows of like length lie together")
+    return Decision(key, "padding_free", "rows end to end, nothing spent on padding; compared with single rows before training")
 
 
 def _micro_batch(recipe: Recipe) -> Decision:
     key, given, rows = "train.micro_batch_size", recipe.train.micro_batch_size, recipe.train.batch_size
     if given:
-        while rows % given:
-            given -= 1
-        reason = "as asked" if given == recipe.train.micro_batch_size else f"the nearest below that divides the {rows} rows of a step"
-        return Decision(key, given, reason)
-    if recipe.embedded and recipe.train.layout != "grouped":
-        return Decision(key, rows, "a whole step fits")
-    small = next(size for size in (4, 3, 2, 1) if rows % size == 0)
-    return Decision(key, small, f"{rows // small} micro-batches of rows of like length make one step")
+        return Decision(key, min(given, rows), "as asked" if given <= rows else f"a step has {rows} rows")
+    if recipe.embedded or recipe.train.layout == "packed":
+        return Decision(key, rows, "a whole step fits" if recipe.embedded else "as many rows as a pack holds")
+    return Decision(key, min(4, rows), "room for so many of the longest rows; halved where memory does not hold them")
 
 
 def _suite(recipe: Recipe, device: Device) -> Decision:

@@ -14,7 +14,10 @@ from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import UserError
 
-_PACKAGES = ("torch", "transformers", "trl", "datasets", "peft", "bitsandbytes", "accelerate", "unsloth", "alt-lite")
+_UNSLOTH = ("unsloth", "unsloth_zoo")
+# Packages that compute a training step, or keep its state.
+_TRAINING = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", *_UNSLOTH)
+_PACKAGES = (*_TRAINING, "datasets", "alt-lite")
 
 
 def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
@@ -32,19 +35,35 @@ def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
     }
 
 
-def compare(manifest: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Hold this session against the one that trained: another base is refused, other versions are told.
+def compare(manifest: dict[str, Any], facts: dict[str, Any], unfinished: bool = False) -> None:
+    """Hold this session against the one that trained: another base is refused, other versions are told;
+    while a training is unfinished, they are refused where they change it, and so is another backend.
 
     Raises:
-        UserError: the base's weights are not those that the training began with.
+        UserError: the base's weights are not those that the training began with; or a checkpoint would be
+            gone on with by other packages or another backend, so that the result would equal no run's.
     """
     before = manifest.get("model", {}).get("digest")
     if before and before != facts["model"]["digest"]:
         raise UserError("the base model's weights have changed since this run was trained", "--fresh, or another --run-dir")
+    if unfinished and manifest.get("backend") not in (None, facts["backend"]):
+        raise UserError(
+            f"the training to go on with was begun by the backend {manifest['backend']}; here it would be {facts['backend']}",
+            "the same machine and packages, or --fresh to begin again, or another --run-dir",
+        )
+    now, changed = facts["versions"], []
     for package, number in manifest.get("versions", {}).items():
-        here = facts["versions"].get(package)
-        if here != number:
-            say(f"  {package} {here or 'is missing'}, {number} when this run was trained: results may differ slightly")
+        if now.get(package) == number:
+            continue
+        if unfinished and package in _TRAINING and (package not in _UNSLOTH or facts["backend"] == "unsloth"):
+            changed.append((package, number))
+        else:
+            say(f"  {package} {now.get(package) or 'is missing'}, {number} when this run was trained: results may differ slightly")
+    if changed:
+        raise UserError(
+            "the training to go on with was begun with " + ", ".join(f"{name} {number} (here {now.get(name) or 'none'})" for name, number in changed),
+            f"pip install {' '.join(f'{name}=={number}' for name, number in changed)}, or --fresh to begin again",
+        )
 
 
 def package_versions() -> dict[str, str]:

@@ -55,7 +55,10 @@ def run(
     check(recipe, here, decisions, folder.path, rows)
     facts = provenance.facts(recipe, here, decisions)
     if plan["train"] != "todo":
-        provenance.compare(folder.manifest, facts)
+        from alt_lite.model import checkpoints
+
+        unfinished = plan["train"] != "done" and checkpoints.can_resume(folder.path / "checkpoints")
+        provenance.compare(folder.manifest, facts, unfinished)
     with folder.locked():
         if fresh:
             folder.fresh()
@@ -191,19 +194,20 @@ def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
 
 def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
     """Fine-tune the adapter in 4 bit; goes on from the last whole checkpoint."""
-    from alt_lite.model import train
+    from alt_lite.model import layout, train
     from alt_lite.model.load import load_tokens
     from alt_lite.tokens.encode import encode_rows
 
     tokens = load_tokens(recipe.model)
     rows = encode_rows(tokens, read_training_rows(folder.path / "data" / "train.jsonl"), recipe.data.target, recipe.model.max_length, recipe.data.answer)
     places = train.Places(folder.path / "checkpoints", folder.path / "adapter", folder.path / "train_log.jsonl")
-    steps = train.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
+    steps = layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
     settings = train.effective_settings(recipe, decisions, here, places, len(steps))
-    say("train: " + ", ".join(f"{key} {settings[key]}" for key in train.SHOWN) + f", LoRA r {recipe.lora.r} alpha {recipe.lora.alpha}")
+    say(train.describe(recipe, decisions, settings))
     with progress("train", len(steps)) as bar:
         facts = train.train(recipe, decisions, here, tokens, rows, places, bar, stop)
-    folder.note(training=facts)
+    # The training may have been a process of its own.
+    folder.note(training=facts, peak_memory_bytes=max(facts["peak_memory_bytes"], folder.manifest.get("peak_memory_bytes", 0)))
 
 
 def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:

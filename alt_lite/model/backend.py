@@ -5,14 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
+import shutil
+import warnings
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from alt_lite.config import Recipe
-from alt_lite.decide import Device
+from alt_lite.console import say
+from alt_lite.decide import CAPABILITY, Device
 from alt_lite.errors import UserError
+
+# Dense tensor-core TFLOPS with 16-bit inputs and fp32 accumulation, from NVIDIA's data sheets; GeForce
+# cards run that at half their published fp16 rate. What is not listed has no share of its peak.
+PEAK_TFLOPS = {
+    "T4": 65, "V100-PCIE": 112, "V100-SXM2": 125, "A100": 312, "A10": 125, "A10G": 70, "L4": 121, "L40": 181, "L40S": 362,
+    "H100 PCIe": 756, "H100 80GB HBM3": 989, "H200": 989, "RTX A6000": 155, "RTX 6000 Ada Generation": 364,
+    "RTX 3060": 25.5, "RTX 3060 Ti": 32.4, "RTX 3070": 40.6, "RTX 3080": 59.5, "RTX 3090": 71, "RTX 3090 Ti": 80,
+    "RTX 4060": 30.2, "RTX 4060 Ti": 44.1, "RTX 4070": 58.3, "RTX 4070 Ti": 80.2, "RTX 4080": 97.5, "RTX 4090": 165.2,
+    "RTX 5070": 61.7, "RTX 5070 Ti": 87.9, "RTX 5080": 112.6, "RTX 5090": 209.5,
+}
+# Other chips than the names that they contain.
+_VARIANT = re.compile(r" (Laptop|SUPER|Max-Q|D$|D )", re.IGNORECASE)
 
 
 def prepare_environment() -> None:
@@ -25,23 +42,78 @@ def prepare_environment() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     for name in ("trl", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def device() -> Device:
-    """Look at the machine; imports torch."""
+    """Look at the machine; imports torch, and neither transformers nor Unsloth.
+
+    Raises:
+        UserError: there is a GPU that cannot be used as it is.
+    """
     import torch
 
     _require_loadable_torchvision()
-    if torch.cuda.is_available():
+    with warnings.catch_warnings(record=True) as told:  # torch gives its reason once in a process
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    if available:
+        if torch.cuda.device_count() > 1:
+            raise UserError("torch sees several GPUs already, and a step would have several times its rows", "set CUDA_VISIBLE_DEVICES=0 before torch is imported; in a notebook restart the kernel first")
+        if (cards := len(_cards())) > 1:
+            say(f"{cards} GPUs are here; one is used (CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']})")
         properties = torch.cuda.get_device_properties(0)
-        return Device("cuda", properties.name, properties.total_memory, torch.cuda.is_bf16_supported())
+        capability = (properties.major, properties.minor)
+        require_capability(properties.name, capability)
+        # Emulated bf16 (before 8.0) does not count: it is slower than fp16.
+        return Device("cuda", properties.name, properties.total_memory, capability >= (8, 0), capability, unsloth_version())
     # Setting the number, even to what it is, stops MKL from choosing another per call, which would
     # change the last bits: a resumed run could not equal an uninterrupted one.
     torch.set_num_threads(torch.get_num_threads())
-    return Device("cpu", f"CPU, {torch.get_num_threads()} threads ({platform.machine()})", psutil.virtual_memory().total)
+    no_gpu = why_no_gpu(bool(_cards() or shutil.which("nvidia-smi")), [str(warning.message) for warning in told], torch.version.cuda)
+    if no_gpu:
+        say(f"{no_gpu[0]}; everything runs on the CPU ({no_gpu[1]})")
+    name = f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
+    return Device("cpu", name, psutil.virtual_memory().total, unsloth=unsloth_version(), no_gpu=no_gpu)
+
+
+def require_capability(name: str, capability: tuple[int, int]) -> None:
+    """Refuse a card that today's kernels do not run on.
+
+    Raises:
+        UserError: the card is older than Volta, such as Kaggle's P100.
+    """
+    if capability < CAPABILITY:
+        raise UserError(
+            f"{name} has compute capability {capability[0]}.{capability[1]}; torch's, Triton's and bitsandbytes' kernels need {CAPABILITY[0]}.{CAPABILITY[1]}",
+            "on Kaggle choose the accelerator T4; or CUDA_VISIBLE_DEVICES=-1 python -m alt_lite.recipe tiny runs on the CPU",
+        )
+
+
+def _cards() -> list[Path]:
+    """List NVIDIA cards that the system knows, whatever torch is allowed to see."""
+    return [path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()]
+
+
+def why_no_gpu(seen: bool, told: list[str], build: str | None) -> tuple[str, str] | None:
+    """Tell why torch finds no GPU on a machine that has one, and what to do; None where there is none.
+
+    Args:
+        seen: the system knows a card, or has its tools.
+        told: what torch warned of when it was asked.
+        build: the CUDA that torch is built for; None for a CPU build.
+    """
+    if not seen:
+        return None
+    mask = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    if not mask.isdigit() and not mask.startswith(("GPU-", "MIG-")):
+        return f"CUDA_VISIBLE_DEVICES={mask} hides the GPU", "CUDA_VISIBLE_DEVICES=0"
+    if build is None:
+        return "a GPU is here, but this torch is a build for CPUs", "pip install --force-reinstall 'torch>=2.8,<2.14' --index-url https://download.pytorch.org/whl/cu128"
+    first = next((text.splitlines()[0].split(". ")[0] for text in told), "the driver does not answer")
+    return f"a GPU is here, but torch for CUDA {build} cannot use it: {first}", "update NVIDIA's driver (nvidia-smi must work), or install a torch for an older CUDA"
 
 
 def _require_loadable_torchvision() -> None:
@@ -56,28 +128,66 @@ def _require_loadable_torchvision() -> None:
         raise UserError(f"torchvision does not load beside this torch ({first})", "pip uninstall -y torchvision") from error
 
 
+def unsloth_version() -> str | None:
+    """Give Unsloth's version, None where it or its zoo is not installed; nothing of it is imported."""
+    try:
+        version("unsloth_zoo")
+        return version("unsloth")
+    except PackageNotFoundError:
+        return None
+
+
 def require_fit(recipe: Recipe, here: Device) -> None:
     """Refuse a recipe that this machine cannot train, before anything is loaded.
 
     Raises:
-        UserError: no GPU, or one with too little memory; the fix names what to run instead.
+        UserError: no GPU, or one with too little memory, or no Unsloth where it is asked for; the fix
+            names what to run instead.
     """
-    need = recipe.model.gpu_gb
-    if recipe.model.backend == "unsloth":
-        raise UserError("this version trains through transformers only", "model.backend=transformers")
+    need, backend = recipe.model.gpu_gb, recipe.model.backend
+    if backend == "unsloth":
+        _require_unsloth(here)
     if need is None:
         return
-    if here.kind == "cpu":
+    if here.kind == "cpu" and backend == "auto":
+        if here.no_gpu:
+            raise UserError(*here.no_gpu)
         raise UserError(
             f"{recipe.name} needs a CUDA GPU with about {need:g} GB (estimate); this machine has none",
-            "python -m alt_lite.recipe tiny runs here, on the CPU",
+            "python -m alt_lite.recipe tiny runs here, on the CPU; model.backend=transformers trains this model on it all the same, in days",
         )
+    if here.kind == "cpu":
+        say(f"{recipe.name} on a CPU: everything computes in fp32; what takes a GPU minutes takes days here (train.epochs and data.harmful make it shorter)")
+        return
     have = here.memory / 1e9
     if have < need:
         raise UserError(
             f"{recipe.name} needs a GPU with about {need:g} GB (estimate); {here.name} has {have:.0f} GB",
             "choose a smaller recipe: python -m alt_lite ls",
         )
+
+
+def _require_unsloth(here: Device) -> None:
+    if here.unsloth is None:
+        raise UserError("model.backend=unsloth, but Unsloth is not installed", "pip install -r requirements.txt brings it; or model.backend=transformers")
+    if here.kind == "cpu" and os.environ.get("UNSLOTH_FORCE_CPU") != "1":
+        raise UserError("model.backend=unsloth needs an NVIDIA GPU; this machine has none that torch can use", "model.backend=transformers; UNSLOTH_FORCE_CPU=1 tries Unsloth's own CPU path")
+
+
+def peak_flops(name: str) -> float | None:
+    """Give a card's dense peak in 16-bit arithmetic, per second; None where it is not known."""
+    if _VARIANT.search(name):
+        return None
+    known = [card for card in PEAK_TFLOPS if re.search(rf"\b{re.escape(card)}\b", name)]
+    return PEAK_TFLOPS[max(known, key=len)] * 1e12 if known else None
+
+
+def share_of_peak(weights: int, tokens_per_second: float | None, here: Device) -> float | None:
+    """Give the share of a card's peak that training's useful arithmetic is (MFU): 6 operations per weight
+    and token (Kaplan et al. 2020), what is computed twice for checkpoints not counted; None on a CPU and
+    for cards whose peak is not known."""
+    peak = peak_flops(here.name) if here.kind == "cuda" else None
+    return round(6 * weights * tokens_per_second / peak, 4) if peak and tokens_per_second else None
 
 
 def peak_memory() -> int:

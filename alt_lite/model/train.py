@@ -1,15 +1,14 @@
 """Fine-tune an adapter with TRL's SFTTrainer on rows that are already ids and labels.
 
-The order of rows is ours: all epochs laid out in one sequence, `batch_size` rows to an optimiser
-step, so that every layout learns from the same rows in the same steps, a fraction of an epoch is
-possible, and a resumed run meets the same rows again.
+The order of rows is ours: all epochs laid out in one sequence, `batch_size` rows to an optimiser step.
+What the trainer takes for one batch is one whole step, which is cut into micro-batches here
+(layout.py), so that every layout and both backends learn from the same rows in the same steps, a
+fraction of an epoch is possible, and a resumed run meets the same rows again.
 """
 
 from __future__ import annotations
 
 import math
-import random
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,21 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from alt_lite.config import Recipe
+from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.model import load
-from alt_lite.model.backend import peak_memory
-from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl, write_text
+from alt_lite.model import adapter, checkpoints, layout, unsloth
+from alt_lite.model.backend import peak_memory, share_of_peak
+from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
-_COMPLETE = "complete"  # written last into a checkpoint: without it the checkpoint was cut by a kill
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-# The settings that are printed before training.
+# The settings that are printed before training, after those of the recipe that lay out a step.
 SHOWN = (
-    "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "lr_scheduler_type",
-    "warmup_steps", "optim", "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "seed", "bf16", "fp16",
-    "padding_free", "packing",
+    "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "adam_beta1", "adam_beta2", "weight_decay",
+    "max_grad_norm", "seed", "bf16", "fp16", "gradient_checkpointing",
 )
 
 
@@ -44,48 +42,19 @@ class Places:
     log: Path
 
 
-def row_order(n: int, epochs: float, batch_size: int, seed: int) -> list[list[int]]:
-    """Lay out all optimiser steps: lists of `batch_size` row numbers (the last may be shorter), from
-    epochs that are each shuffled anew and follow one another without a gap."""
-    total = max(round(n * epochs), 1)
-    order: list[int] = []
-    epoch = 0
-    while len(order) < total:
-        rows = list(range(n))
-        random.Random(f"{seed}:{epoch}").shuffle(rows)
-        order += rows
-        epoch += 1
-    return [order[i : min(i + batch_size, total)] for i in range(0, total, batch_size)]
-
-
-def lay_out(steps: Sequence[Sequence[int]], lengths: Sequence[int], layout: str) -> list[list[int]]:
-    """Order the rows within each step: by length where they are cut into micro-batches of like rows."""
-    return [sorted(step, key=lambda i: (lengths[i], i)) if layout == "grouped" else list(step) for step in steps]
-
-
-def padding_share(steps: Sequence[Sequence[int]], lengths: Sequence[int], layout: str, micro: int) -> float:
-    """Share of computed token positions that are padding."""
-    if layout in ("padding_free", "packed"):
-        return 0.0
-    real = computed = 0
-    for step in steps:
-        for start in range(0, len(step), micro):
-            group = [lengths[i] for i in step[start : start + micro]]
-            real, computed = real + sum(group), computed + max(group) * len(group)
-    return 1 - real / computed if computed else 0.0
-
-
 def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, places: Places, steps: int) -> dict[str, Any]:
     """Give every setting that the trainer is called with; nothing is left to a library's default that
-    changes what is learnt (unsloth rewrites SFTConfig's)."""
-    train, layout = recipe.train, chosen(decisions, "train.layout")
-    micro = train.batch_size if layout == "packed" else chosen(decisions, "train.micro_batch_size")
-    return {
+    changes what is learnt (Unsloth rewrites SFTConfig's)."""
+    train, plain = recipe.train, chosen(decisions, "model.backend") == "transformers"
+    settings = {
         "output_dir": str(places.checkpoints),
-        "max_steps": -1 if layout == "packed" else steps,
-        "num_train_epochs": train.epochs if layout == "packed" else 1,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": train.batch_size // micro,
+        "max_steps": steps,
+        "num_train_epochs": 1,
+        # One item of the data set is one optimiser step.
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 1,
+        "remove_unused_columns": False,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": _SCHEDULES[train.schedule],
         "warmup_steps": train.warmup_steps,
@@ -101,137 +70,235 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "fp16": device.kind == "cuda" and not device.bf16,
         "use_cpu": device.kind == "cpu",
         "gradient_checkpointing": train.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
-        "padding_free": layout == "padding_free",
-        "packing": layout == "packed",
-        "packing_strategy": "bfd",
-        # Rows over the length were refused before; the trainer would cut them without a word.
-        "max_length": recipe.model.max_length if layout == "packed" else None,
-        "loss_type": "chunked_nll",
+        "padding_free": False,
+        "packing": False,
+        # Unsloth's own loss, which is fused, comes with "nll" only.
+        "loss_type": "chunked_nll" if plain else "nll",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": train.checkpoint_steps,
-        "save_total_limit": 2,
-        "report_to": "none",
+        "save_total_limit": checkpoints.KEPT,
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
-        "dataset_num_proc": None,
         "log_level": "error",
     }
+    # Unsloth's checkpointing is reentrant and refuses the other kind; its trainer puts the model's own
+    # longest length in place of none. Neither cuts a row here, for the trainer prepares no data set.
+    return {**settings, "gradient_checkpointing_kwargs": {"use_reentrant": False}, "max_length": None} if plain else settings
+
+
+def describe(recipe: Recipe, decisions: Decisions, settings: dict[str, Any]) -> str:
+    """Tell with what values training begins: how a step is laid out, then the trainer's own."""
+    ours = {key.partition(".")[2]: chosen(decisions, key) for key in ("model.backend", "train.layout", "train.micro_batch_size")}
+    values = {"batch_size": recipe.train.batch_size, **ours, **{key: settings[key] for key in SHOWN}}
+    return "train: " + ", ".join(f"{key} {value}" for key, value in values.items()) + f", LoRA r {recipe.lora.r} alpha {recipe.lora.alpha}"
+
+
+def trainer_config(settings: dict[str, Any]) -> Any:
+    """Make TRL's configuration and hold it to the settings: what a library has changed on the way is set
+    back.
+
+    Raises:
+        UserError: a value cannot be set.
+    """
+    from trl import SFTConfig
+
+    config = SFTConfig(**settings, report_to="none")
+    for name in differing(config, settings):
+        setattr(config, name, settings[name])
+    require_settings(config, settings)
+    return config
+
+
+def differing(config: Any, settings: dict[str, Any]) -> list[str]:
+    return [name for name, value in settings.items() if getattr(config, name) != value]
+
+
+def require_settings(config: Any, settings: dict[str, Any]) -> None:
+    """Refuse to train with other values than those that are printed.
+
+    Raises:
+        UserError: some are not in force.
+    """
+    if wrong := differing(config, settings):
+        told = ", ".join(f"{name} is {getattr(config, name)}, not {settings[name]}" for name in wrong)
+        raise UserError(f"the trainer does not keep its settings: {told}", "model.backend=transformers, or the versions that pyproject.toml names")
 
 
 def train(
     recipe: Recipe, decisions: Decisions, device: Device, tokens: Tokens, rows: Sequence[Encoded], places: Places,
-    report: Callable[[int, str], None], stop: Callable[[], bool] = lambda: False,
+    report: Callable[[int, str], None], stop: Callable[[], bool] = lambda: False, tell: Callable[[str], None] = say,
 ) -> dict[str, Any]:
-    """Train the adapter; goes on from the last whole checkpoint. `report` takes steps done and a note;
-    `stop` is asked after every step.
+    """Train the adapter; goes on from the last whole checkpoint. `report` takes steps done and a note,
+    `stop` is asked after every step, `tell` takes what a person should know.
 
     Returns:
         The facts of `report.json`'s `training`.
 
     Raises:
         OutOfTime: `stop` said so; a checkpoint has been kept.
-        UserError: the loss is not a number any more.
+        UserError: the loss is not a number any more, or a row does not fit into memory.
     """
     import torch
-    from datasets import Dataset
-    from torch.utils.data import SequentialSampler
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
 
-    layout = chosen(decisions, "train.layout")
-    steps = row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
+    if chosen(decisions, "model.backend") == "unsloth" and not unsloth.is_imported():
+        return unsloth.train_apart(recipe, decisions, device, rows, places, report, stop)
+    steps = layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
     lengths = [len(row.input_ids) for row in rows]
-    order = lay_out(steps, lengths, layout)
     settings = effective_settings(recipe, decisions, device, places, len(steps))
-    checkpoint = _last_checkpoint(places.checkpoints)
-    done = int(checkpoint.name.partition("-")[2]) if checkpoint else 0
+    checkpoint = checkpoints.last(places.checkpoints, tell)
+    done = checkpoints.step_of(checkpoint) if checkpoint else 0
     kept = [row for row in read_rows(places.log) if row["step"] <= done]
     write_jsonl(places.log, kept)
 
-    model = new_adapter(recipe, device)
-    sequence = list(range(len(rows))) if layout == "packed" else [i for step in order for i in step]
-    dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows]).select(sequence)
-
-    class Trainer(SFTTrainer):
-        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return SequentialSampler(train_dataset or self.train_dataset)
-
-    logger = _logger(places, rows, steps, kept, report, stop, packed=layout == "packed")
-    trainer = Trainer(
-        model=model, args=SFTConfig(**settings), train_dataset=dataset, processing_class=tokens.fast, callbacks=[logger]
-    )
+    model = adapter.new(recipe, device, chosen(decisions, "model.backend"), max(lengths))
+    logger = _logger(places, rows, steps, kept, report, stop)
+    trainer = _trainer(recipe, decisions, model, trainer_config(settings), tokens, rows, steps, tell, logger)
+    require_settings(trainer.args, settings)
     trainer.remove_callback(PrinterCallback)
-    # TRL casts adapters to bf16, which rounds small learning rates away and breaks resuming (trl #4901).
-    for parameter in trainer.model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.float32)
+    adapter.to_fp32(trainer.model)
     began = time.monotonic()
     report(done, "resumed" if checkpoint else "")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        raise _too_small(min(lengths), max(lengths)) from error
     if logger.stopped:
         raise OutOfTime
-    temporary = places.adapter.with_name(places.adapter.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    trainer.model.save_pretrained(temporary, save_embedding_layers=False)
-    # The base by its name, not by a path of this machine.
-    config = temporary / "adapter_config.json"
-    write_json(config, {**read_json(config), "base_model_name_or_path": recipe.model.name})
-    shutil.rmtree(places.adapter, ignore_errors=True)
-    temporary.rename(places.adapter)
+    adapter.save(trainer.model, recipe, places.adapter)
+    checkpoints.clear(places.checkpoints)
     log = read_rows(places.log)
     total = sum(lengths[i] for step in steps for i in step)
     seconds = sum(row["seconds"] for row in log)
+    speed = total / seconds if seconds else None
+    weights = model.get_base_model().num_parameters(exclude_embeddings=True)
     return {
         "rows": len(rows),
         "steps": log[-1]["step"],
         "epochs": recipe.train.epochs,
+        "backend": chosen(decisions, "model.backend"),
+        "layout": trainer.layout,
+        "micro_batch_size": trainer.micro,
         "tokens": total,
         "trained_tokens": sum(rows[i].trained for step in steps for i in step),
-        "padding_share": round(padding_share(order, lengths, layout, settings["per_device_train_batch_size"]), 4),
+        "padding_share": round(layout.padding_share(steps, lengths, trainer.layout, trainer.micro), 4),
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
-        "tokens_per_second": round(total / seconds, 1) if seconds else None,
+        "tokens_per_second": round(speed, 1) if speed else None,
+        "mfu": share_of_peak(weights, speed, device),
         "peak_memory_bytes": peak_memory(),
         "final_loss": round(sum(row["loss"] for row in log[-10:]) / len(log[-10:]), 5),
     }
 
 
-def new_adapter(recipe: Recipe, device: Device) -> Any:
-    """Load the base as it is trained and put a fresh adapter on it, drawn from `train.seed`."""
+def _trainer(
+    recipe: Recipe, decisions: Decisions, model: Any, config: Any, tokens: Tokens, rows: Sequence[Encoded],
+    steps: Sequence[Sequence[int]], tell: Callable[[str], None], logger: Any,
+) -> Any:
+    """Make the trainer whose batch is one optimiser step, which it cuts into micro-batches itself."""
     import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from datasets import Dataset
+    from torch.utils.data import SequentialSampler
+    from trl import SFTTrainer
 
-    folder = load.model_folder(recipe.model)
-    if recipe.model.load_in_4bit:
-        model = load.load_quantized(folder, device)
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=recipe.train.gradient_checkpointing,
-            gradient_checkpointing_kwargs={"use_reentrant": False},
-        )
-    else:
-        model = load.load_full(folder, device)
-    torch.manual_seed(recipe.train.seed)
-    lora = LoraConfig(
-        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=list(recipe.lora.targets), task_type="CAUSAL_LM",
+    lengths = [len(row.input_ids) for row in rows]
+
+    class Trainer(SFTTrainer):
+        layout = chosen(decisions, "train.layout")
+        micro = chosen(decisions, "train.micro_batch_size")
+        compared = False
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return SequentialSampler(train_dataset or self.train_dataset)
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+            step = steps[int(inputs["step"])]
+            while True:
+                try:
+                    if not self.compared:
+                        self.compare_with_single_rows(model)
+                    return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length))
+                except torch.OutOfMemoryError:
+                    if self.micro == 1:
+                        raise
+                # Here, not in the except block, whose traceback holds the tensors that did not fit.
+                model.zero_grad()
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                self.micro //= 2
+                tell(f"train: out of memory at step {self.state.global_step + 1}; room for {self.micro} of the longest rows at once from here on, a step keeps its {len(step)} rows")
+
+        def backward(self, model: Any, parts: Sequence[Sequence[int]]) -> Any:
+            """Add the gradients of all micro-batches of a step; gives the step's loss, the mean over its trained tokens."""
+            count = layout.trained_tokens([rows[i] for part in parts for i in part])
+            items = torch.tensor(count, device=self.args.device)
+            losses = [
+                super(Trainer, self).training_step(model, layout.collate([rows[i] for i in part], self.layout, tokens.pad_id), items)
+                for part in parts
+            ]
+            return torch.stack(losses).sum()
+
+        def compare_with_single_rows(self, model: Any) -> None:
+            """Hold one micro-batch's loss against that of its rows, one by one, as this model, backend and
+            these versions compute it; where they differ, rows are padded instead.
+
+            Raises:
+                UserError: padded rows differ, too.
+            """
+            shortest = sorted(steps[0], key=lambda i: lengths[i])[:4]
+            few = [i for n, i in enumerate(shortest, 1) if n * lengths[i] <= self.micro * max(lengths)]
+            dropouts = {module: module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+            devices = [self.args.device] if self.args.device.type == "cuda" else []
+            try:
+                for module in dropouts:
+                    module.p = 0.0
+                with torch.random.fork_rng(devices=devices):
+                    one_by_one = float(self.backward(model, [[i] for i in few]))
+                    for way in dict.fromkeys((self.layout, "grouped")):
+                        self.layout = way
+                        together = float(self.backward(model, [few]))
+                        off = abs(together - one_by_one) / max(abs(one_by_one), 1e-9)
+                        if off <= (0.01 if self.args.bf16 or self.args.fp16 else 1e-3):
+                            break
+                        tell(f"train: laid out {way}, {len(few)} rows have the loss {together:.5f} together and {one_by_one:.5f} one by one; rows are padded instead")
+                    else:
+                        raise UserError("rows learn something else together than one by one, padded too", "model.backend=transformers, or the versions that pyproject.toml names")
+            finally:
+                for module, p in dropouts.items():
+                    module.p = p
+            model.zero_grad()
+            self.compared = True
+
+    return Trainer(
+        model=model, args=config, train_dataset=Dataset.from_list([{"step": i} for i in range(len(steps))]),
+        data_collator=lambda items: {"step": torch.tensor(items[0]["step"])}, processing_class=tokens.fast, callbacks=[logger],
     )
-    try:
-        return get_peft_model(model, lora, autocast_adapter_dtype=True)
-    except ValueError as error:
-        raise UserError(f"lora.targets: {str(error).splitlines()[0]}", "name linear layers of the model, such as q_proj") from error
+
+
+def _too_small(shortest: int, longest: int) -> UserError:
+    return UserError(
+        f"memory is too small for one row at a time (rows have {shortest} to {longest} tokens)",
+        "train.gradient_checkpointing=true, a lower lora.r, shorter rows, or a smaller model",
+    )
 
 
 def _logger(
     places: Places, rows: Sequence[Encoded], steps: Sequence[Sequence[int]], kept: list[dict[str, Any]],
-    report: Callable[[int, str], None], stop: Callable[[], bool], packed: bool,
+    report: Callable[[int, str], None], stop: Callable[[], bool],
 ) -> Any:
     """Make the callback that writes train_log.jsonl, marks whole checkpoints and asks `stop`."""
     import psutil
+    import torch
     from transformers import TrainerCallback
+
+    def not_finite(what: str, step: int) -> UserError:
+        return UserError(
+            f"{what} at step {step}; the last checkpoint before it is kept",
+            "lower train.learning_rate, or train where bf16 is there",
+        )
 
     class Logger(TrainerCallback):
         stopped = False
@@ -248,16 +315,9 @@ def _logger(
                 return
             loss = float(logs["loss"])
             if not math.isfinite(loss):
-                raise UserError(
-                    f"the loss is not finite at step {state.global_step}; the last checkpoint is kept",
-                    "lower train.learning_rate, or train where bf16 is there",
-                )
-            before = self.tokens
-            if packed:  # the trainer lays out the steps
-                self.tokens = int(logs["num_tokens"])
-            else:
-                self.tokens += sum(len(rows[i].input_ids) for i in steps[state.global_step - 1])
-            count = self.tokens - before
+                raise not_finite("the loss is not finite", state.global_step)
+            count = sum(len(rows[i].input_ids) for i in steps[state.global_step - 1])
+            self.tokens += count
             seconds = time.monotonic() - self.began
             append_jsonl(places.log, [{
                 "step": state.global_step, "loss": round(loss, 5), "learning_rate": logs.get("learning_rate"),
@@ -271,8 +331,11 @@ def _logger(
                 self.stopped = True
                 control.should_save = control.should_training_stop = True
 
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            write_text(places.checkpoints / f"checkpoint-{state.global_step}" / _COMPLETE, "")
+        def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            # A finite loss may still have led to weights that are not: they show in the next step's loss.
+            if not all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad):
+                raise not_finite("the adapter is not finite", state.global_step)
+            checkpoints.mark(places.checkpoints / f"checkpoint-{state.global_step}")
 
     return Logger()
 
@@ -281,14 +344,3 @@ def _memory(psutil: Any) -> int:
     import torch
 
     return int(torch.cuda.memory_allocated()) if torch.cuda.is_available() else int(psutil.Process().memory_info().rss)
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """Find the newest whole checkpoint; cut ones are removed."""
-    whole: list[Path] = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / _COMPLETE).is_file():
-            whole.append(path)
-        else:
-            shutil.rmtree(path)
-    return max(whole, key=lambda path: int(path.name.partition("-")[2]), default=None)
