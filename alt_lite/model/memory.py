@@ -30,9 +30,10 @@ GAPS = 0.1
 LOSS_CHUNK = 256
 # Per logit: fp32 logits, their log-softmax, its exponential and the product of both for trl's entropy.
 _LOGIT = 16
-# Bytes of an unquantised number of a 4-bit base while training. PEFT's prepare_model_for_kbit_training casts embeddings, head and norms
-# to fp32, and every layer then computes its outputs in fp32 too.
-KEPT = {"transformers": 4, "unsloth": 2}
+# Bytes of an unquantised number of a 4-bit base while training, in bf16 and in fp16. In fp16 PEFT's prepare_model_for_kbit_training casts
+# embeddings, head and norms to fp32 (model/adapter.py), and every layer then computes its outputs in fp32 too.
+KEPT = {"transformers": 2, "unsloth": 2}
+KEPT_FP16 = {"transformers": 4, "unsloth": 2}
 # Copies of all scores in fp32 where SDPA has no fused kernel: softmax and two gradients; the first of them is saved.
 _SCORES = 3
 # Checkpoints on disk at most: two are kept, and one is written before the oldest goes.
@@ -96,7 +97,7 @@ def stream_width(recipe: Recipe, device: Device, backend: str) -> int:
     """Bytes of a number in embeddings, norms, head, and in what flows between layers while training."""
     if device.kind == "cpu":
         return 4
-    return KEPT[backend] if recipe.model.load_in_4bit else 2
+    return (KEPT if device.bf16 else KEPT_FP16)[backend] if recipe.model.load_in_4bit else 2
 
 
 def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: int, backend: str = "transformers", layout: str = "padding_free") -> Peak:
