@@ -181,9 +181,9 @@ def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path, m
     def reply(text, config):
         return output(ANSWERS[texts[text]], "max_tokens" if text == cut else "stop")
 
-    rows, judge = [], JUDGES["refusal@1"]
+    rows, judge = [], JUDGES["refusal@2"]
     with monkeypatch.context() as watched:
-        watched.setitem(JUDGES, "refusal@1", lambda row: rows.append(row) or judge(row))
+        watched.setitem(JUDGES, "refusal@2", lambda row: rows.append(row) or judge(row))
         log = run(inspect_tasks.BENCHMARKS["strongreject"](data=str(folder), attacks=["role_play", "multi_turn"]), reply, tmp_path)
     assert {(row["prompt_id"], row["attack"], json.dumps(row["messages"]), row["label"]) for row in rows} == {
         (prompt.prompt_id, prompt.attack, json.dumps(prompt.messages), prompt.label) for prompt in task.prompts
@@ -195,9 +195,9 @@ def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path, m
         attack = None if sample.metadata["attack"] == "plain" else sample.metadata["attack"]
         assert sample.id == sample.metadata["prompt_id"] + (f":{attack}" if attack else "")
         (theirs,) = sample.scores["judged"].metadata["judgements"]
-        mine = ours[sample.metadata["prompt_id"], attack]["refusal@1"]
+        mine = ours[sample.metadata["prompt_id"], attack]["refusal@2"]
         assert (theirs["verdict"], theirs["score"]) == (mine["verdict"], mine["score"])
-    assert {judgement["refusal@1"]["verdict"] for judgement in ours.values()} == {"full", "none", None}
+    assert {judgement["refusal@2"]["verdict"] for judgement in ours.values()} == {"full", "none", None}
     theirs = results(log)
     for entry in metrics:
         if entry["metric"] in ("refusal_rate", "structure_rate", "assessment_accuracy", "no_eos_rate"):
@@ -254,11 +254,11 @@ def test_a_guard_behind_a_server_judges_the_answers(tmp_path):
     with server(guard) as guarding:
         log = run(inspect_tasks.BENCHMARKS["strongreject"](data=str(folder), guard=guarding.url), reply, tmp_path)
     assert results(log)["harmful_rate"]["mean"] == results(log)["harmful_rate_max"]["mean"] == 0.5
-    assert {judgement["judge"] for judgement in log.samples[0].scores["judged"].metadata["judgements"]} == {"my-guard@1", "refusal@1"}
+    assert {judgement["judge"] for judgement in log.samples[0].scores["judged"].metadata["judgements"]} == {"my-guard@1", "refusal@2"}
 
 
 @pytest.mark.parametrize("name, settings, says", [
-    ("gsm8k", {"judge": "numbr"}, "did you mean number"), ("strongreject", {"judge": "number"}, "judges are refusal@1"),
+    ("gsm8k", {"judge": "numbr"}, "did you mean number"), ("strongreject", {"judge": "number"}, "judges are attack_scorer@1, refusal@2"),
     ("strongreject", {"attacks": "roleplay"}, "attacks are prefix_injection"), ("strongreject", {"attacks": "prefill_trace"}, "which Inspect does not"),
     ("benchmark", {"name": "gsm8"}, "did you mean gsm8k"), ("gsm8k", {"data": "/nowhere/at/all"}, "no such folder"),
     ("gsm8k", {"limit": "ten"}, "'ten' is not a whole number"), ("gsm8k", {"limit": 0}, "limit: 0 is not"), ("gsm8k", {"data": ["a"]}, "is not text"),

@@ -130,7 +130,20 @@ STEPS = [
 ]
 
 
+@pytest.fixture
+def said_to_be_autocast(monkeypatch):
+    """PEFT asks whether CUDA computes under autocast, and else casts inputs to fp32, as it would not on a GPU.
+    Autocast itself asks the same to know what to go back to, so that it is switched off by hand."""
+    import torch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "is_autocast_enabled", lambda *_: True)
+        yield
+    torch.set_autocast_enabled("cpu", False)
+
+
 @pytest.mark.parametrize("kind, values, rows, length, checkpointing, width, layout, fused", STEPS)
+@pytest.mark.usefixtures("said_to_be_autocast")
 def test_activations_and_logits_of_a_real_step(tmp_path, monkeypatch, tokens, kind, values, rows, length, checkpointing, width, layout, fused):
     """The estimate of what comes and goes, within a tenth of what a step of trl, peft and bitsandbytes allocates at its peak, in bf16."""
     import peft
@@ -141,8 +154,6 @@ def test_activations_and_logits_of_a_real_step(tmp_path, monkeypatch, tokens, ki
     from trl import SFTConfig, SFTTrainer
 
     monkeypatch.setattr(load, "training_dtype", lambda device: torch.bfloat16)
-    # PEFT asks whether CUDA computes under autocast, and else casts inputs to fp32, as it would not on a GPU.
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: True)
     for kept in (memory.KEPT, memory.KEPT_FP16):
         monkeypatch.setitem(kept, "transformers", width)
     made = config(kind, *values)
