@@ -34,7 +34,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     Raises:
         UserError: the model or the suite does not exist.
     """
-    from alt_lite import protocol, subjects
+    from alt_lite import preflight, protocol, subjects
     from alt_lite.evals import runner
     from alt_lite.model import backend, load
     from alt_lite.recipe import write_report
@@ -57,6 +57,11 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         subject = subjects.served(recipe)
     elif not path.is_dir():
         load.model_folder(recipe.model, weights=False)  # a name that is none is found out before any benchmark is loaded
+    if not server and here.kind == "cuda":
+        held = path if (path / "config.json").is_file() else load.model_folder(recipe.model, weights=False)
+        if decision := preflight.precision(recipe, here, held):
+            decisions["eval.precision"] = decision
+            say(f"  {decision}")
     plan = protocol.build(recipe, decisions, here)
     if not plan.tasks:
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")

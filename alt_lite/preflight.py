@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alt_lite.config import Recipe
 from alt_lite.console import console, say
-from alt_lite.decide import Decisions, Device, chosen
+from alt_lite.decide import Decision, Decisions, Device, chosen
 from alt_lite.errors import UserError
 from alt_lite.model import memory
 from alt_lite.model.shape import KNOWN, Shape, read
@@ -48,6 +48,12 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     for decision in made.values():
         say(f"  {decision}")
     return {**decisions, **made}
+
+
+def precision(recipe: Recipe, here: Device, folder: Path) -> Decision | None:
+    """Decide in which precision a model alone is evaluated on a GPU; None where its architecture is not known."""
+    shape = read(read_json(folder / "config.json"))
+    return None if shape is None else memory.precision(recipe, shape, here, int(here.memory * _USABLE))
 
 
 def free_memory(here: Device) -> int:

@@ -178,3 +178,16 @@ def test_the_readmes_hardware_table_is_the_made_one():
     assert readme.count(hardware.BEGIN) == readme.count(hardware.END) == 1, f"the README lacks {hardware.BEGIN} … {hardware.END}"
     between = readme.partition(hardware.BEGIN)[2].partition(hardware.END)[0]
     assert between.strip() == hardware.table(), "python -m alt_lite.report.hardware prints what belongs between the markers"
+
+
+def test_a_model_alone_is_evaluated_in_4_bit_where_the_card_does_not_hold_16(tmp_path):
+    config = {
+        "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 128256, "tie_word_embeddings": False,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    recipe = load_recipe("r1_8b")
+    chosen = {memory: top.precision(recipe, Device("cuda", "card", memory * 10**9, bf16=True), tmp_path).value for memory in (16, 24)}
+    assert chosen == {16: "4bit", 24: "16bit"}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "unknown"}))
+    assert top.precision(recipe, Device("cuda", "card", 16 * 10**9), tmp_path) is None

@@ -52,6 +52,7 @@ def title_line(data: dict[str, Any]) -> str:
             f"{training['rows']:,} rows", f"{training['steps']} steps in {training['seconds']:.0f} s",
             f"{training['trained_tokens']:,} of {training['tokens']:,} tokens trained", f"final loss {training['final_loss']:.3f}",
             f"{training['tokens_per_second'] or 0:,.0f} tokens/s", f"padding {training['padding_share']:.0%}",
+            *([f"{training['mfu']:.0%} of the GPU's peak"] if training.get("mfu") else []),
         ]
     if run["peak_memory_bytes"]:
         line.append(f"peak {run['peak_memory_bytes'] / 2**30:.1f} GiB")
