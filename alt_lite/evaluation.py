@@ -57,11 +57,9 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         subject = subjects.served(recipe)
     elif not path.is_dir():
         load.model_folder(recipe.model, weights=False)  # a name that is none is found out before any benchmark is loaded
-    if not server and here.kind == "cuda":
-        held = path if (path / "config.json").is_file() else load.model_folder(recipe.model, weights=False)
-        if decision := preflight.precision(recipe, here, held):
-            decisions["eval.precision"] = decision
-            say(f"  {decision}")
+    if not server and here.kind == "cuda" and (decision := preflight.precision(recipe, here, subjects.source(recipe, path, weights=False))):
+        decisions["eval.precision"] = decision
+        say(f"  {decision}")
     plan = protocol.build(recipe, decisions, here)
     if not plan.tasks:
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
@@ -81,7 +79,8 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
             folder.note(arms=[arm for arm, _, _ in arms])
             for arm, tasks, adaptive in arms:
                 runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
-        del subject  # a guard needs its memory
+        del subject
+        load.free_memory()  # for a guard
         for arm, tasks, _ in arms:
             runner.tell_errors(tasks, target / arm)
             protocol.judge(plan, tasks, target / arm, reuse)

@@ -16,9 +16,10 @@ from alt_lite.rundir import free_disk, read_json
 _USABLE = 0.95
 
 
-def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: Path) -> Decisions:
+def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: Path, trains: bool = True) -> Decisions:
     """Show what training, evaluation and disk will take, and decide from it what the recipe leaves open: how many rows are in memory at
-    once, and in which precision is evaluated. `longest` is the longest row in tokens; only small files are fetched.
+    once, and in which precision is evaluated. `longest` is the longest row in tokens; only small files are fetched. A run that was
+    trained before is only merged and evaluated, where it could not be trained too.
 
     Raises:
         UserError: memory or disk is too small; the fix names shipped recipes that fit.
@@ -31,18 +32,18 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     if shape is None:
         say(f"  no estimate of memory and disk: the architecture is none of {', '.join(KNOWN)}")
         return decisions
-    free = free_memory(here)
-    rows, training = memory.fit(recipe, shape, here, free, longest, chosen(decisions, "model.backend"), chosen(decisions, "train.layout"))
+    free = free_memory(here, chosen(decisions, "model.backend"))
+    fitted = memory.fit(recipe, shape, here, free, longest, chosen(decisions, "model.backend"), chosen(decisions, "train.layout")) if trains else None
     # Of the card's memory, not of what happens to be free: the same command must decide the same when it goes on.
     precision = memory.precision(recipe, shape, here, int(here.memory * _USABLE))
     new = recipe.eval.max_new_tokens or memory.NEW
     evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=chosen(decisions, "eval.batch_size"))
-    for peak in (training, evaluation):
+    for peak in ([fitted[1]] if fitted else []) + [evaluation]:
         console.print(preflight.bar(peak, free), soft_wrap=True)
     need_disk(recipe, shape, folder, run)
     made = {}
-    if recipe.train.micro_batch_size is None and not recipe.embedded:
-        made[rows.key] = rows
+    if fitted and recipe.train.micro_batch_size is None and not recipe.embedded:
+        made[fitted[0].key] = fitted[0]
     if recipe.eval.precision == "auto" and not recipe.embedded:
         made[precision.key] = precision
     for decision in made.values():
@@ -52,17 +53,21 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
 
 def precision(recipe: Recipe, here: Device, folder: Path) -> Decision | None:
     """Decide in which precision a model alone is evaluated on a GPU; None where its architecture is not known."""
-    shape = read(read_json(folder / "config.json"))
+    shape = read(read_json(folder / "config.json")) if (folder / "config.json").is_file() else None
     return None if shape is None else memory.precision(recipe, shape, here, int(here.memory * _USABLE))
 
 
-def free_memory(here: Device) -> int:
+def free_memory(here: Device, backend: str) -> int:
     """Bytes that this process may still take, on the GPU where there is one, CUDA's own included."""
     if here.kind == "cuda":
         import torch
 
-        # Asking creates the context, which the estimate counts as its own part.
-        return min(torch.cuda.mem_get_info()[0] + memory.CONTEXT, here.memory)
+        from alt_lite.model import load
+
+        # In a notebook an earlier call's models may be gone, and what they held not given back.
+        load.free_memory()
+        # Asking creates the context, which the estimate counts as its own part; Unsloth's process makes another.
+        return min(torch.cuda.mem_get_info()[0] + (0 if backend == "unsloth" else memory.CONTEXT), here.memory)
     import psutil
 
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss

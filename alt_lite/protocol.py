@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,12 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
     )
 
 
-def judge(plan: Protocol, tasks: Sequence[Task], folder: Path, reuse: Sequence[Path] = ()) -> None:
-    """Judge one arm's responses; guards, which are models, show how far they are."""
+def judge(plan: Protocol, tasks: Sequence[Task], folder: Path, reuse: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False) -> None:
+    """Judge one arm's responses; guards, which are models, show how far they are.
+
+    Raises:
+        OutOfTime: `stop` said so; what is judged is kept.
+    """
     from alt_lite.evals import runner
 
     guarded = sum(len(task.prompts) * len(set(task.judges) & set(plan.guards)) for task in tasks) * plan.settings.samples
@@ -73,7 +77,7 @@ def judge(plan: Protocol, tasks: Sequence[Task], folder: Path, reuse: Sequence[P
         runner.judge(tasks, folder, plan.judges)
         return
     with progress(f"judge {folder.name}", guarded * len(PARTS)) as bar:
-        runner.judge(tasks, folder, plan.judges, plan.guards, bar, reuse)
+        runner.judge(tasks, folder, plan.judges, plan.guards, bar, reuse, stop)
 
 
 def _judges_of(task: Task, guards: Mapping[str, Guard], adaptive: bool) -> tuple[str, ...]:
@@ -217,4 +221,5 @@ def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Ta
 
         return load.guard(name, device, recipe.eval.guard_precision)
 
-    return {f"{Path(name).name}@1": guards.local(name, load_guard), **by_rubric}
+    asked = "" if recipe.eval.guard_precision == "auto" else f":{recipe.eval.guard_precision}"
+    return {f"{Path(name).name}@1{asked}": guards.local(name, load_guard), **by_rubric}

@@ -22,7 +22,7 @@ _PACKAGES = (*_TRAINING, "datasets", "alt-lite")
 
 def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
     """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
-    from alt_lite.model.load import model_folder, weights_digest
+    from alt_lite.model.load import model_folder, training_dtype, weights_digest
 
     folder = model_folder(recipe.model)
     # A hub snapshot's folder is named by its commit.
@@ -30,7 +30,7 @@ def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
     return {
         "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
         "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
-        "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
+        "computes_in": str(training_dtype(here)).removeprefix("torch."), "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
         "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
     }
 
@@ -50,6 +50,11 @@ def compare(manifest: dict[str, Any], facts: dict[str, Any], unfinished: bool = 
         raise UserError(
             f"the training to go on with was begun by the backend {manifest['backend']}; here it would be {facts['backend']}",
             "the same machine and packages, or --fresh to begin again, or another --run-dir",
+        )
+    if unfinished and manifest.get("computes_in") not in (None, facts["computes_in"]):
+        raise UserError(
+            f"the training to go on with was begun in {manifest['computes_in']}; this card computes in {facts['computes_in']}",
+            "a card of the same kind, or --fresh to begin again, or another --run-dir",
         )
     now, changed = facts["versions"], []
     for package, number in manifest.get("versions", {}).items():

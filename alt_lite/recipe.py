@@ -50,9 +50,10 @@ def run(
         return folder.path
     _require_earlier(plan, wanted, fresh)
     deadline = began + max_minutes * 60 if max_minutes is not None else None
-    here, decisions = prepare(recipe)
+    trains = plan["train"] != "done"
+    here, decisions = prepare(recipe, trains)
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else look_at_rows(recipe, decisions)
-    decisions = check(recipe, here, decisions, folder.path, rows)
+    decisions = check(recipe, here, decisions, folder.path, rows, trains=trains)
     facts = provenance.facts(recipe, here, decisions)
     if plan["train"] != "todo":
         from alt_lite.model import checkpoints
@@ -70,18 +71,20 @@ def run(
     return folder.path
 
 
-def prepare(recipe: Recipe) -> tuple[Device, Decisions]:
-    """Look at the machine, refuse what cannot run here, decide and print what is left to decide."""
+def prepare(recipe: Recipe, trains: bool = True) -> tuple[Device, Decisions]:
+    """Look at the machine, refuse what cannot be trained here, decide what is left to decide."""
     from alt_lite.model import backend
 
     backend.prepare_environment()
     here = backend.device()
-    backend.require_fit(recipe, here)
+    if trains:
+        backend.require_fit(recipe, here)
     return here, decide(recipe, here)
 
 
 def check(
-    recipe: Recipe, here: Device, decisions: Decisions, folder: Path, rows: Sequence[TrainingRow], example: bool = False
+    recipe: Recipe, here: Device, decisions: Decisions, folder: Path, rows: Sequence[TrainingRow], example: bool = False,
+    trains: bool = True,
 ) -> Decisions:
     """Fail in the first seconds: tokenizer, every row encoded, memory, disk, before any weights are loaded; gives
     the decisions, with those that follow from the memory.
@@ -102,7 +105,7 @@ def check(
     tokens = load_tokens(recipe.model)
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length, recipe.data.answer)
     lengths = sorted(len(row.input_ids) for row in encoded)
-    decisions = preflight.look(recipe, here, decisions, lengths[-1], folder)
+    decisions = preflight.look(recipe, here, decisions, lengths[-1], folder, trains)
     protocol.build(recipe, decisions, here)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
@@ -223,11 +226,14 @@ def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
 def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
     """Evaluate base and tuned on the same prompts, in the same precision, with the same decoding."""
     from alt_lite.evals import runner
+    from alt_lite.model import load
 
     plan = protocol.build(recipe, decisions, here)
     out = folder.path / "eval"
     if not plan.tasks:
         say(f"eval: skipped; {decisions['eval.suite'].reason}")
+        runner.write_suite(out, ())
+        folder.note(arms=[])
         return
     runner.write_suite(out, plan.tasks, plan.settings.samples)
     how = here, plan.settings.precision, chosen(decisions, "eval.batch_size")
@@ -239,10 +245,15 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
             for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
                 arms[name] = tasks, reuse
                 runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
-        del subject  # a guard needs its memory
-    folder.note(decoding=vars(plan.settings), arms=list(arms))
+        del subject
+    load.free_memory()  # for a guard
+    folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision)
+    failed = 0
     for name, (tasks, reuse) in arms.items():
-        protocol.judge(plan, tasks, out / name, reuse)
+        failed += runner.tell_errors(tasks, out / name)
+        protocol.judge(plan, tasks, out / name, reuse, stop)
+    if failed:
+        raise UserError(f"{failed} requests failed, so that the evaluation is not done; all else is kept", "the same command asks these again; python -m alt_lite report RUN shows what there is")
 
 
 def report_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from alt_lite.config import Recipe
+from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evals.runner import Subject
@@ -51,24 +53,39 @@ def tuned(recipe: Recipe, run: Path, device: Device, precision: str, batch_size:
 
 
 def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: int | None) -> Subject:
-    """One model by itself: an adapter's folder, a model's folder, a hub id.
+    """One model by itself: an adapter's folder, a model's folder, a hub id. A run's merged folder is asked in
+    4 bit as the run's tuned model is: the quantised base with the adapter, never a requantised merge.
 
     Raises:
         UserError: there is no model, or the adapter's base is missing.
     """
-    from alt_lite.model import load
-
+    folder = source(recipe, path)
     if (path / "adapter_config.json").is_file():
-        below = read_json(path / "adapter_config.json")["base_model_name_or_path"]
-        try:
-            source = load.model_folder(recipe.model.model_copy(update={"name": below}))
-        except UserError as error:
-            raise UserError(f"the adapter {path} needs its base {below}: {error.message}", error.fix) from error
-        return _here(recipe, "model", Weights(source, _base_form(recipe, precision), path), device, batch_size, source)
-    folder = path if path.is_dir() else load.model_folder(recipe.model.model_copy(update={"name": str(path)}))
+        return _here(recipe, "model", Weights(folder, _base_form(recipe, precision), path), device, batch_size, folder)
+    adapter = path.resolve().parent / "adapter"
+    if precision == "4bit" and path.name == "merged" and (adapter / "adapter_config.json").is_file():
+        say(f"  in 4 bit: the base with {adapter}, since a merge that is quantised again is another model")
+        return _here(recipe, "model", Weights(source(recipe, adapter), "nf4", adapter), device, batch_size, folder)
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no model (no config.json)", "name a run's merged/ or adapter/ folder, a hub id, or embedded")
     return _here(recipe, "model", Weights(folder, "nf4" if precision == "4bit" else "16bit"), device, batch_size, folder)
+
+
+def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
+    """Find the folder of a model, or of an adapter's base.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    from alt_lite.model import load
+
+    if not (path / "adapter_config.json").is_file():
+        return path if path.is_dir() else load.model_folder(recipe.model.model_copy(update={"name": str(path)}), weights)
+    below = read_json(path / "adapter_config.json")["base_model_name_or_path"]
+    try:
+        return load.model_folder(recipe.model.model_copy(update={"name": below}), weights)
+    except UserError as error:
+        raise UserError(f"the adapter {path} needs its base {below}: {error.message}", error.fix) from error
 
 
 def _base_form(recipe: Recipe, precision: str) -> Literal["16bit", "nf4", "dequantized"]:
@@ -99,8 +116,11 @@ def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
     if base_from and not (Path(base_from) / "eval").is_dir():
         raise UserError(f"eval.base_from: {base_from} holds no evaluation", "name the folder of a run whose base was evaluated")
     runs = [Path(base_from)] if base_from else sorted(other for other in run.resolve().parent.iterdir() if other != run.resolve())
-    listed = [(path.parent, read_json(path)) for other in runs if (path := other / "eval" / SUBJECTS).is_file()]
-    return [folder / arm for folder, digests in listed for arm, found in digests.items() if found == digest]
+    found: list[Path] = []
+    for other in runs:
+        with suppress(OSError, ValueError):  # what stands beside a run may be anything, also nobody's but its owner's
+            found += [other / "eval" / arm for arm, its in read_json(other / "eval" / SUBJECTS).items() if its == digest]
+    return found
 
 
 def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_size: int | None, folder: Path | None = None) -> Subject:
@@ -116,13 +136,13 @@ def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_siz
     from alt_lite.tokens.families import FAMILIES
 
     tokens = tokenizers_io.load(folder, FAMILIES[recipe.model.family]) if folder else load.load_tokens(recipe.model)
-    digest = f"{weights.digest()}:{recipe.model.family}"
+    dtype = str(load.training_dtype(device)).removeprefix("torch.")
+    digest = f"{weights.digest()}:{recipe.model.family}:{dtype}"
     if recipe.eval.engine != "vllm":
         return Subject(name, digest, here(tokens, lambda: weights.load(device), batch_size))
     vllm.require()
     if weights.form == "dequantized":
         raise UserError("vllm cannot serve the dequantized base, which is in no folder", "eval.engine=local, or merge.base=original")
-    dtype = str(load.training_dtype(device)).removeprefix("torch.")
     server = vllm.Vllm(weights.folder, tokens, dtype, weights.adapter, weights.form == "nf4", recipe.eval.batch_size or 64)
     # vLLM draws other noise and rounds otherwise, so that its responses are its own.
     return Subject(name, f"{digest}:vllm", server, server.close)

@@ -124,12 +124,12 @@ def test_the_share_of_a_cards_peak_is_counted_in_useful_operations():
     assert backend.share_of_peak(7_000_000_000, 2000, CPU) is None and backend.share_of_peak(7_000_000_000, None, ADA) is None
 
 
-FACTS = {"versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}
+FACTS = {"computes_in": "bfloat16", "versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}
 
 
 def test_other_versions_are_told_and_refused_while_a_training_is_unfinished(capsys):
     """Trap 20: a training that goes on with other packages equals no run."""
-    before = {"versions": {"torch": "2.13.0", "trl": "1.13.0", "datasets": "4.7.0", "unsloth": "2026.10.9"}, "backend": "transformers", "model": {"digest": "d"}}
+    before = {"versions": {"torch": "2.13.0", "trl": "1.13.0", "datasets": "4.7.0", "unsloth": "2026.10.9"}, "backend": "transformers", "computes_in": "bfloat16", "model": {"digest": "d"}}
     compare(before, FACTS)
     told = capsys.readouterr().err
     assert "trl 1.14.2, 1.13.0 when this run was trained" in told and "datasets" in told and "unsloth is missing" in told
@@ -138,6 +138,9 @@ def test_other_versions_are_told_and_refused_while_a_training_is_unfinished(caps
     assert refused.value.fix.startswith("pip install trl==1.13.0, or --fresh")
     with pytest.raises(UserError, match="begun by the backend unsloth; here it would be transformers"):
         compare({**before, "backend": "unsloth"}, FACTS, unfinished=True)
+    with pytest.raises(UserError, match="begun in float16; this card computes in bfloat16"):
+        compare({**FACTS, "computes_in": "float16"}, FACTS, unfinished=True)
+    compare({**FACTS, "computes_in": "float16"}, FACTS)
     compare({**FACTS, "versions": {**FACTS["versions"], "datasets": "4.7.0"}}, FACTS, unfinished=True)
 
 

@@ -119,14 +119,15 @@ def test_a_real_models_config_decides_rows_and_precision(tmp_path, monkeypatch, 
         "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False,
     }))
     card = Device("cuda", "RTX 4070", 12 * 10**9, bf16=True)
-    monkeypatch.setattr(top, "free_memory", lambda here: 14 * 10**9)
+    monkeypatch.setattr(top, "free_memory", lambda here, backend: 14 * 10**9)
     monkeypatch.setattr(top, "free_disk", lambda path: 10**11)
     recipe = load_recipe("r1_7b", [f"model.name={folder}"])
     decisions = top.look(recipe, card, decide(recipe, card), 1050, tmp_path / "run")
     assert decisions["train.micro_batch_size"].value in (2, 4, 8) and decisions["eval.precision"].value == "4bit"
     err = capsys.readouterr().err
     assert "download 15.2 GB" in err and "eval.precision = 4bit: 16 bit would need" in err
-    monkeypatch.setattr(top, "free_memory", lambda here: 4 * 10**9)
+    monkeypatch.setattr(top, "free_memory", lambda here, backend: 4 * 10**9)
+    assert "train.micro_batch_size" not in top.look(recipe, card, {"model.backend": decisions["model.backend"], "eval.batch_size": decisions["eval.batch_size"], "train.layout": decisions["train.layout"]}, 1050, tmp_path / "run", trains=False)
     with pytest.raises(UserError, match=r"needs about .* RTX 4070 has 4\.0 GB free") as error:
         top.look(recipe, card, decide(recipe, card), 1050, tmp_path / "run")
     assert "these fit: " in error.value.fix

@@ -142,7 +142,8 @@ def test_a_defence_changes_how_every_prompt_is_asked(tokens, name):
     text = tokens.decode(encode_prompt(tokens, asked.messages, asked.prefill or ""))
     assert name.endswith("_think") == ("</think>" in text)
     attack = ATTACKS["prefill_trace"][0](PROMPT)
-    assert not name.endswith("_think") or defended(replace(HARM, prompts=(attack,)), name).prompts == (attack,)
+    assert not name.endswith("_think") or defended(replace(HARM, prompts=(attack,)), name).prompts == (replace(attack, goal="Do it."),)
+    assert asked.goal == "Do it."
 
 
 def test_a_prefilled_response_is_read_whole(tokens):

@@ -10,7 +10,7 @@ import pytest
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 # What would take minutes is tried with fewer steps or prompts.
-SHORTER = {"tiny build": ["--steps", "64"], "tiny data.harmful=900 data.benign=100 data.skills=0": ["eval.limit=20"]}
+SHORTER = {"tiny build": ["--steps", "64"], "tiny data.harmful=900 data.benign=100 data.skills=0": ["eval.limit=10", "train.epochs=0.2"]}
 
 
 def blocks(language: str) -> list[str]:

@@ -148,7 +148,7 @@ def test_the_plain_request_is_judged_not_the_attacks():
     with server(lambda path, body: completion("Safety: Safe\nCategories: None")) as running:
         list(guards.served(Endpoint(running.url, "m", concurrency=1))(rows))
         sent = [[message["content"] for message in body["messages"]] for _, body, _ in running.seen]
-    assert sent == [["plain", "a"], ["Be kind.", "first", "yes", "wrapped", "b"], ["Be kind.", "first", "yes", "wrapped", "c"]]
+    assert sent == [["plain", "a"], ["first", "yes", "wrapped", "b"], ["first", "yes", "wrapped", "c"]]
 
 
 @pytest.mark.parametrize("reply", [

@@ -336,7 +336,7 @@ def test_no_disk_space_is_found_before_any_work(command, monkeypatch, tmp_path):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
     status, _, err = command("run", "tiny", "--run-dir", tmp_path / "r")
-    assert status == 2 and "1 MB are free" in err and "Fix:" in err and not (tmp_path / "r").exists()
+    assert status == 2 and "1.0 MB are free" in err and "Fix:" in err and not (tmp_path / "r").exists()
 
 
 def test_a_disk_that_fills_up_is_a_users_error(finished):

@@ -308,7 +308,8 @@ def test_the_base_is_really_four_bit_and_only_the_adapter_trains():
     assert all("lora_" in name for name, p in model.named_parameters() if p.requires_grad)
 
 
-def test_the_same_seed_gives_the_same_fresh_adapter_as_pefts_own():
+def test_the_same_seed_gives_the_same_fresh_adapter_as_pefts_own_in_bf16():
+    """Rounded as TRL rounds it before it trains in 4 bit, so that both backends begin with the same."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -321,7 +322,7 @@ def test_the_same_seed_gives_the_same_fresh_adapter_as_pefts_own():
     torch.manual_seed(1)
     config = LoraConfig(r=recipe.lora.r, lora_alpha=recipe.lora.alpha, bias="none", target_modules=list(recipe.lora.targets), task_type="CAUSAL_LM")
     pefts = get_peft_model(load.load_quantized(load.model_folder(recipe.model), here), config)
-    assert torch.equal(values(first), values(pefts))
+    assert torch.equal(values(first), values(pefts).to(torch.bfloat16).float())
 
 
 def test_nothing_is_left_to_a_librarys_defaults():

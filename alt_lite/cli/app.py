@@ -17,6 +17,7 @@ from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OutOfTime, UserEr
 
 _INTERRUPTED = 130
 _FULL = ("no space left on the disk", "free some space; the same command goes on from here")
+_OUT_OF_MEMORY = ("the GPU's memory is too small, or another program holds it", "close other programs, eval.precision=4bit, or a smaller model; the same command goes on from here")
 _PATH_ERRORS = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 app = typer.Typer(
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         if _is_usage_error(error):
             verb = "" if prog.endswith(".recipe") else _verb(arguments)
             _leave(error.format_message(), f"{prog} {verb}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for that
+            _leave(*_OUT_OF_MEMORY, EXIT_USER_ERROR)
         if "No space left on device" in str(error):  # torch and safetensors wrap the OSError
             _leave(*_FULL, EXIT_USER_ERROR)
         raise

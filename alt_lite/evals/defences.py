@@ -48,4 +48,8 @@ LOCAL_ONLY = ("zero_think", "less_think")
 
 def defended(task: Task, name: str, later: Container[str | None] = ()) -> Task:
     """Ask every prompt of a task under a defence; those of adaptive attacks are only written later."""
-    return replace(task, prompts=tuple(prompt if prompt.attack in later else DEFENCES[name](prompt) for prompt in task.prompts))
+    def defend(prompt: EvalPrompt) -> EvalPrompt:
+        # Judges are shown the request, not the defence around it.
+        return replace(DEFENCES[name](prompt), goal=prompt.goal or prompt.messages[-1]["content"])
+
+    return replace(task, prompts=tuple(prompt if prompt.attack in later else defend(prompt) for prompt in task.prompts))

@@ -116,6 +116,8 @@ def respond(
         missing = [(id_, *pair) for id_, pair in wanted.items() if id_ not in have]
         if not missing:
             continue
+        if (judged := path.with_name(JUDGEMENTS)).is_file():  # verdicts on responses that are gone are not those of new ones
+            write_jsonl(judged, [line for line in read_rows(judged) if line["id"] in have])
         estimate = Estimate(task, judges or {})
         estimate.add(kept)
         with progress(f"{folder.name} {task.name} ({number}/{len(tasks)})", len(wanted), one_of_many=True) as bar:
@@ -178,8 +180,8 @@ def _row(
     }
 
 
-def tell_errors(tasks: Sequence[Task], folder: Path) -> None:
-    """Say how many requests to a server failed for good.
+def tell_errors(tasks: Sequence[Task], folder: Path) -> int:
+    """Say how many requests to a server failed for good, and give their number.
 
     Raises:
         UserError: all of them did, so that there is nothing to report.
@@ -190,11 +192,12 @@ def tell_errors(tasks: Sequence[Task], folder: Path) -> None:
         raise UserError(f"all {len(rows)} requests failed, the first: {failed[0].get('error')}", "mend the server; the same command asks again")
     if failed:
         say(f"{len(failed)} of {len(rows)} requests failed, the first: {failed[0].get('error')}; the same command asks these again")
+    return len(failed)
 
 
 def judge(
     tasks: Sequence[Task], folder: Path, judges: Mapping[str, Judge], guards: Mapping[str, Guard] | None = None,
-    report: Callable[[int, str], None] = lambda done, note: None, reuse: Sequence[Path] = (),
+    report: Callable[[int, str], None] = lambda done, note: None, reuse: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Judge every response into `folder/TASK/judgements.jsonl`: by functions anew, by guards, which are
     models, only what they have not judged yet, here or in `reuse`."""
@@ -207,11 +210,12 @@ def judge(
         known = {row["id"] for row in rows}
         # A guard that gave no verdict is asked again.
         mine = [name for name in task.judges if name in guards]
-        found = {
-            (line["id"], line["judge"], line["part"]): line
-            for other in ((path, *(folder_ / task.name / JUDGEMENTS for folder_ in reuse)) if mine else ())
-            for line in read_rows(other) if line["judge"] in mine and line["id"] in known and line["verdict"]
-        }
+        found: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for other in (folder, *reuse) if mine else ():
+            same = known if other == folder else _same_responses(rows, other / task.name / RESPONSES)
+            for line in read_rows(other / task.name / JUDGEMENTS):
+                if line["judge"] in mine and line["id"] in same and line["verdict"]:
+                    found.setdefault((line["id"], line["judge"], line["part"]), line)
         kept = list(found.values())
         write_jsonl(path, [*(judge_row(row, name, table[name]) for row in rows for name in table), *kept])
         for name in mine:
@@ -223,8 +227,16 @@ def judge(
                     done += 1
                     silent += verdict is None and bool(part_of(missing[number], part)["completion"].strip())
                     report(done, task.name)
+                    if stop():
+                        raise OutOfTime
                 if silent:
                     say(f"guard {name}: no verdict on {silent} of {len(missing)} responses of {task.name} ({part}); they count both ways, and are asked again next time")
+
+
+def _same_responses(rows: Sequence[Mapping[str, Any]], path: Path) -> set[str]:
+    """The ids of rows whose response is the same there: servers, and half precision, may give others."""
+    there = {row["id"]: row["completion"] for row in read_rows(path)}
+    return {row["id"] for row in rows if there.get(row["id"]) == row["completion"]}
 
 
 def part_of(row: Mapping[str, Any], part: str) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def draw(model: Any, seed: int) -> None:
         # PEFT's stream: it makes both layers, which draws, before it draws A.
         torch.nn.Linear(down.shape[1], down.shape[0], bias=False), torch.nn.Linear(up.shape[1], up.shape[0], bias=False)
         fresh = torch.nn.init.kaiming_uniform_(torch.empty(down.shape), a=math.sqrt(5))
-        down.data = fresh.to(down.device, torch.float32)
+        # Rounded as TRL's trainer rounds it before training in 4 bit, and Unsloth's does not (trl #4901).
+        down.data = fresh.to(torch.bfloat16).to(down.device, torch.float32)
         up.data = torch.zeros(up.shape, device=up.device)
 
 

@@ -33,13 +33,15 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
         return folder
     if Path(model.name).is_dir():
         return Path(model.name)
+    import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = None if weights else ["*.json", "*.jinja", "*.model"]
+        # Other formats of the same weights, which some repositories hold too, are not wanted.
+        patterns = ["*.json", "*.jinja", "*.model", *(["*.safetensors"] if weights else [])]
         return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, httpx.HTTPError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"cannot get {model.name} from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
 
@@ -77,6 +79,18 @@ def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedMode
 
     dtype = dtype or (torch.float32 if device.kind == "cpu" else training_dtype(device))
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind)
+
+
+def free_memory() -> None:
+    """Give back what models that are not used any more hold: one with an adapter refers to itself, and the
+    GPU's allocator keeps what is free."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def guard(name: str, device: Device, precision: str = "auto") -> tuple[Any, Any]:

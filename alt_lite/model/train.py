@@ -154,6 +154,8 @@ def train(
     kept = [row for row in read_rows(places.log) if row["step"] <= done]
     write_jsonl(places.log, kept)
 
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()  # what came before is not training's
     model = adapter.new(recipe, device, chosen(decisions, "model.backend"), max(lengths))
     logger = _logger(places, rows, steps, kept, report, stop)
     trainer = _trainer(recipe, decisions, model, trainer_config(settings), tokens, rows, steps, tell, logger)
@@ -221,8 +223,9 @@ def _trainer(
                     if not self.compared:
                         self.compare_with_single_rows(model)
                     return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length))
-                except torch.OutOfMemoryError:
-                    if self.micro == 1:
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    # Unsloth's loss has an error of its own for it.
+                    if self.micro == 1 or not (isinstance(error, torch.OutOfMemoryError) or "GPU memory available" in str(error)):
                         raise
                 # Here, not in the except block, whose traceback holds the tensors that did not fit.
                 model.zero_grad()
@@ -248,7 +251,7 @@ def _trainer(
             Raises:
                 UserError: padded rows differ, too.
             """
-            shortest = sorted(steps[0], key=lambda i: lengths[i])[:4]
+            shortest = sorted(range(len(rows)), key=lambda i: (lengths[i], i))[:4]
             few = [i for n, i in enumerate(shortest, 1) if n * lengths[i] <= self.micro * max(lengths)]
             dropouts = {module: module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
             devices = [self.args.device] if self.args.device.type == "cuda" else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from alt_lite.report import tables
 from alt_lite.report.examples import examples
-from alt_lite.report.rows import HeadRow, arm_rows, head_rows
+from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, head_rows, single_rows
 from alt_lite.report.summary import manifest_of
 
 
@@ -22,6 +22,12 @@ def render(data: dict[str, Any], run: Path) -> str:
             if (a, b) != ("base", "tuned"):
                 lines += _table(a, b, compared)
         lines += [*tables.closing_lines(data), ""]
+    else:
+        for model in dict.fromkeys(entry["model"] for entry in data["metrics"]):
+            lines += [f"| metric ({model}) | value [95 % interval] | n |", "|---|---|---|", *("| " + " | ".join(map(_cell, row)) + " |" for row in single_rows(data, model)), ""]
+        for a, b, compared in arm_rows(data):
+            lines += _table(a, b, compared)
+        lines += [*agreement_lines(data), ""]
     for item in examples(run, values["report.examples"]):
         lines += [f"## {item.title}", "", _quote(item.prompt), ""]
         for name, row in (("base", item.base), ("tuned", item.tuned)):

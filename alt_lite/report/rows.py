@@ -99,15 +99,20 @@ def arm_rows(report: dict[str, Any]) -> Iterator[tuple[str, str, list[HeadRow]]]
 def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
     """Yield one row per comparison, for `compare A B`."""
     metrics = {_key(entry): entry for entry in report["metrics"]}
+    seen: set[tuple] = set()
     for entry in entries:
-        if entry["attack"] is None or entry["metric"] == "assessment_flip_effect":
-            yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}", entry["metric"])
+        place = (entry["metric"], *_place(entry))
+        attack = f", {entry['attack']}" if entry["attack"] else ""
+        # What is not the primary judge's, or not about the answer, says so.
+        whose = f" ({entry['judge']}, {entry['part']})" if place in seen else ""
+        seen.add(place)
+        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"])
 
 
 def cut_share(report: dict[str, Any]) -> tuple[int, int]:
     """Give (responses cut or without verdict, responses) over the headline metrics."""
     judged = {_place(entry) for entry in report["metrics"] if entry["metric"] == "harmful_rate"}
-    head = [e for e in report["metrics"] if e["metric"] in _RATES or (e["metric"] == "refusal_rate" and _place(e) not in judged)]
+    head = [e for e in report["metrics"] if e["primary"] and (e["metric"] in _RATES or (e["metric"] == "refusal_rate" and _place(e) not in judged))]
     return sum(e["truncated"] + e["unparsable"] + e["errors"] for e in head), sum(e["n"] for e in head)
 
 

@@ -62,8 +62,10 @@ def title_line(data: dict[str, Any]) -> str:
 
 def evaluated_line(data: dict[str, Any]) -> str:
     merge = data.get("merge")
+    if not data["metrics"]:
+        return "not evaluated"
     if not merge:
-        return "no merged model"
+        return f"evaluated: one model by itself; {_decoding(data)}"
     if data["run"]["precision"] == "4bit":
         return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {_decoding(data)}, same prompts; the merged folder was only spot-checked"
     if merge["max_logit_difference"] is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alt_lite.console import say
 from alt_lite.errors import UserError
 from alt_lite.evals.judging.judges import Judge
 from alt_lite.generate.endpoint import Endpoint, Sampling, ask
@@ -32,11 +33,11 @@ _LLAMA = re.compile(r"\s*(safe|unsafe)\s*(?:\n\s*S\d+(?:\s*,\s*S\d+)*)?\s*", re.
 def asked(row: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
     """Give the messages that a judge is shown: the plain request alone where the row has a `goal`.
 
-    An attack's wrapping is made to look harmless, to a judge as well. A system message goes with it: it was
-    said to the model that is judged, and is no part of what was wanted from it.
+    An attack's wrapping is made to look harmless, to a judge as well. A system message goes in any case: it
+    was said to the model that is judged, and is no part of what was wanted from it.
     """
     goal = row.get("goal")
-    return [{"role": "user", "content": goal}] if goal else row["messages"]
+    return [{"role": "user", "content": goal}] if goal else [message for message in row["messages"] if message["role"] != "system"]
 
 
 def from_judge(judge: Judge) -> Guard:
@@ -109,6 +110,8 @@ def local(name: str, load: Callable[[], tuple[Any, Any]]) -> Guard:
     loaded: list[tuple[Any, Any]] = []
 
     def guard(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str | None, float | None]]:
+        import torch
+
         for number, row in enumerate(rows):
             if not row["completion"].strip():  # nothing to see: an answer that was never reached
                 yield number, None, None
@@ -116,7 +119,13 @@ def local(name: str, load: Callable[[], tuple[Any, Any]]) -> Guard:
             if not loaded:
                 loaded.append(load())
             model, tokenizer = loaded[0]
-            chances = option_chances(model, tokenizer, form.prompt(tokenizer, asked(row), row["completion"]), [text for _, text in form.options])
+            try:
+                chances = option_chances(model, tokenizer, form.prompt(tokenizer, asked(row), row["completion"]), [text for _, text in form.options])
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                say(f"guard {name}: a response of {len(row['completion']):,} characters does not fit into memory")
+                yield number, None, None
+                continue
             by_verdict: dict[str, float] = defaultdict(float)
             for (verdict, _), chance in zip(form.options, chances, strict=True):
                 by_verdict[verdict] += chance
@@ -137,7 +146,7 @@ def option_chances(model: Any, tokenizer: Any, prompt: str, options: Sequence[st
     longest = max(len(tail) for tail in tails)
     padded = torch.tensor([tail + [tail[-1]] * (longest - len(tail)) for tail in tails], device=model.device)
     with torch.inference_mode():
-        first = model(torch.tensor([ids], device=model.device), use_cache=True)
+        first = model(torch.tensor([ids], device=model.device), use_cache=True, logits_to_keep=1)
         cache = first.past_key_values
         cache.batch_repeat_interleave(len(options))
         after = model(padded, past_key_values=cache, use_cache=True).logits.float()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from alt_lite.config import Recipe
 from alt_lite.console import progress, say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
+from alt_lite.generate import ties
 from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.local import generate
 from alt_lite.model import load
@@ -27,6 +27,7 @@ from alt_lite.tokens.tokenizer import Tokens
 # generated token. Rounding weights to 16 bit moves every logit by some 1e-4 of its size.
 TOLERANCE = 1e-2
 _NEW_TOKENS = 64
+_KEPT_LOGITS = 4_000_000  # numbers of a prompt that are kept to be compared: three models' are in memory at once
 _LOADABLE = 0.9  # of the free memory, for a whole model's weights
 _DISK_MARGIN = 64_000_000  # tokenizer files and indices
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -38,17 +39,25 @@ class MergeProof:
     position inside it (where no model was trained, so they are larger), the greedy continuations; and
     the shift against the 4-bit model that was trained, the quantisation error where `base` is original.
 
+    Both sides compute in `computed`. In half precision a merged weight rounds otherwise than base and adapter
+    apart, so that there the difference counts as a share of the largest logit, `max_logit_share`, and a
+    greedy output may part where two tokens are as good as equal: `greedy_explained` is the share that is
+    the same but for that (generate/ties.py).
+
     Where a 16-bit model does not fit into memory these are None, and the beginning of each of `tensors`
     tensors was read back: `tensors_right` of them are what they must be, `tensors_changed` the adapter's."""
 
     base: str
     dtype: str
     prompts: int
+    computed: str = "float32"
     max_logit_difference: float | None = None
     max_logit_difference_inside: float | None = None
     greedy_agreement: float | None = None
     shift_max_logit_difference: float | None = None
     shift_greedy_agreement: float | None = None
+    max_logit_share: float | None = None
+    greedy_explained: float | None = None
     tensors: int | None = None
     tensors_right: int | None = None
     tensors_changed: int | None = None
@@ -57,7 +66,9 @@ class MergeProof:
     def proved(self) -> bool:
         if self.max_logit_difference is None:
             return self.tensors == self.tensors_right and bool(self.tensors_changed)
-        return self.max_logit_difference <= TOLERANCE and self.greedy_agreement == 1.0
+        if self.computed == "float32":
+            return self.max_logit_difference <= TOLERANCE and self.greedy_agreement == 1.0
+        return (self.max_logit_share or 0.0) <= ties.TOLERANCE[self.computed] and self.greedy_explained == 1.0
 
     def __str__(self) -> str:
         start, beyond = f"into the {self.base} base, {self.dtype}; ", "" if self.proved else " — BEYOND the tolerance"
@@ -97,11 +108,16 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     if whole > free * _LOADABLE:
         say(f"merge: the whole model takes {whole / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: its tensors are spot-checked, its answers are not compared")
         return _spot_checked(recipe.merge.base, merging, out)
-    trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
-    expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device), adapter), tokens, prompts)
-    got = _seen(lambda: load.load_full(out, device), tokens, prompts)
+    try:
+        trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
+        expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device), adapter), tokens, prompts)
+        got = _seen(lambda: load.load_full(out, device), tokens, prompts, expected)
+    except torch.OutOfMemoryError:
+        say("merge: memory ended while answers were compared: the tensors are spot-checked")
+        return _spot_checked(recipe.merge.base, merging, out)
     return MergeProof(
-        base=recipe.merge.base, dtype=str(dtype).removeprefix("torch."), prompts=len(prompts),
+        base=recipe.merge.base, dtype=str(dtype).removeprefix("torch."), prompts=len(prompts), computed=got.dtype,
+        max_logit_share=_logit_difference(expected, got) / max(float(x.abs().max()) for x in expected.logits), greedy_explained=got.explained,
         max_logit_difference=_logit_difference(expected, got),
         max_logit_difference_inside=_logit_difference(expected, got, inside=True), greedy_agreement=_agreement(expected, got),
         shift_max_logit_difference=_logit_difference(trained, got), shift_greedy_agreement=_agreement(trained, got),
@@ -168,38 +184,52 @@ def _trained_base(recipe: Recipe, folder: Path, device: Device) -> Any:
     return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device)
 
 
-def _seen(make: Callable[[], Any], tokens: Tokens, prompts: Sequence[list[int]]) -> tuple[list[Any], list[str]]:
-    """Observe a model that is loaded for this alone, and gone before the next one comes."""
-    import torch
+@dataclass(frozen=True)
+class _Seen:
+    """What a model makes of the prompts: logits of their last positions, greedy ids, in which dtype it computes;
+    `explained` is the share of another's greedy outputs that are its own but for ties."""
 
+    logits: list[Any]
+    ids: list[list[int]]
+    dtype: str
+    explained: float | None
+
+
+def _seen(make: Callable[[], Any], tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None = None) -> _Seen:
+    """Observe a model that is loaded for this alone, and gone before the next one comes."""
     model = make()
     try:
-        return _observe(model, tokens, prompts)
+        return _observe(model, tokens, prompts, beside)
     finally:
         del model
-        gc.collect()  # a model with an adapter refers to itself
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        load.free_memory()
 
 
-def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]]) -> tuple[list[Any], list[str]]:
-    """Logits at every position of every prompt, and the greedy continuations."""
+def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None) -> _Seen:
+    """Logits at every position of every prompt, of large vocabularies at the last ones; the greedy continuations."""
     import torch
 
     model.eval()
+    logits = []
     with torch.inference_mode():
-        logits = [model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float().cpu() for ids in prompts]
-    texts = [""] * len(prompts)
+        for prompt in prompts:
+            kept = max(1, _KEPT_LOGITS // model.config.vocab_size)
+            logits.append(model(input_ids=torch.tensor([prompt], device=model.device)).logits[0, -kept:].float().cpu())
+    ids: list[list[int]] = [[]] * len(prompts)
     for batch in generate(model, tokens, prompts, _NEW_TOKENS, batch_size=len(prompts)):
         for generated in batch:
-            texts[generated.index] = generated.text
-    return logits, texts
+            ids[generated.index] = list(generated.ids)
+    explained = None
+    if beside:
+        found = ties.compare(model, prompts, ids, beside.ids)
+        explained = 1 - (found.differing - found.explained) / found.n
+    return _Seen(logits, ids, str(model.dtype).removeprefix("torch."), explained)
 
 
-def _logit_difference(a: tuple[list[Any], list[str]], b: tuple[list[Any], list[str]], inside: bool = False) -> float:
+def _logit_difference(a: _Seen, b: _Seen, inside: bool = False) -> float:
     where = slice(None) if inside else slice(-1, None)
-    return max(float((x[where] - y[where]).abs().max()) for x, y in zip(a[0], b[0], strict=True))
+    return max(float((x[where] - y[where]).abs().max()) for x, y in zip(a.logits, b.logits, strict=True))
 
 
-def _agreement(a: tuple[list[Any], list[str]], b: tuple[list[Any], list[str]]) -> float:
-    return sum(x == y for x, y in zip(a[1], b[1], strict=True)) / len(a[1])
+def _agreement(a: _Seen, b: _Seen) -> float:
+    return sum(x == y for x, y in zip(a.ids, b.ids, strict=True)) / len(a.ids)
