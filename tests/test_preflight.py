@@ -131,7 +131,7 @@ def test_a_real_models_config_decides_rows_and_precision(tmp_path, monkeypatch, 
     with pytest.raises(UserError, match=r"needs about .* RTX 4070 has 4\.0 GB free") as error:
         top.look(recipe, card, decide(recipe, card), 1050, tmp_path / "run")
     assert "these fit: " in error.value.fix
-    monkeypatch.setattr(top, "free_memory", lambda here: 24 * 10**9)
+    monkeypatch.setattr(top, "free_memory", lambda here, backend: 24 * 10**9)
     monkeypatch.setattr(top, "free_disk", lambda path: 20 * 10**9)
     with pytest.raises(UserError, match=r"needs about .* GB of disk \(estimate\) at .*; 20\.0 GB are free"):
         top.look(recipe, card, decide(recipe, card), 1050, tmp_path / "run")
