@@ -153,3 +153,68 @@ def test_a_guard_is_loaded_in_4_bit_where_16_does_not_fit(monkeypatch, capsys):
     assert load.guard(str(folder), here, "4bit")[0].is_loaded_in_4bit and "in 4 bit (as asked)" in capsys.readouterr().err
     monkeypatch.setattr(fit, "free_bytes", lambda device: 1_000_000)
     assert load.guard(str(folder), here)[0].is_loaded_in_4bit and "in 4 bit (0.0 GB, 0.0 GB are free)" in capsys.readouterr().err
+
+
+UNSAFE = {"g@1": lambda rows: ((i, "unsafe", 0.9) for i in range(len(rows)))}
+
+
+def test_verdicts_are_taken_over_only_where_the_response_is_the_same(tmp_path):
+    """As a server's may not be, though the same was asked of it."""
+    task = replace(HARM, judges=("g@1", "refusal@2"))
+    for name, text in (("a", COMPLIES), ("b", REFUSES)):
+        runner.respond(runner.Subject("model", "d", answers(text)), [task], tmp_path / name, runner.Settings("16bit", 8))
+    runner.judge([task], tmp_path / "a", JUDGES, UNSAFE)
+    runner.judge([task], tmp_path / "b", JUDGES, {"g@1": lambda rows: ((i, "safe", 0.1) for i in range(len(rows)))}, reuse=[tmp_path / "a"])
+    assert {line["verdict"] for line in read_rows(tmp_path / "b" / "t" / "judgements.jsonl") if line["judge"] == "g@1" and line["part"] == "answer"} == {"safe"}
+
+
+def test_a_response_that_is_made_anew_is_judged_anew(tmp_path):
+    task = replace(HARM, judges=("g@1", "refusal@2"))
+    for text, verdict in ((COMPLIES, "unsafe"), (REFUSES, "safe")):
+        runner.respond(runner.Subject("model", "d", answers(text)), [task], tmp_path, runner.Settings("16bit", 8))
+        runner.judge([task], tmp_path, JUDGES, {"g@1": lambda rows, verdict=verdict: ((i, verdict, None) for i in range(len(rows)))})
+        assert {line["verdict"] for line in read_rows(tmp_path / "t" / "judgements.jsonl") if line["judge"] == "g@1" and line["part"] == "answer"} == {verdict}
+        (tmp_path / "t" / "responses.jsonl").unlink()
+
+
+def test_judging_stops_when_the_time_is_over_and_goes_on_with_the_rest(tmp_path):
+    from alt_lite.errors import OutOfTime
+
+    task = replace(HARM, judges=("g@1",), prompts=tuple(replace(PROMPT, prompt_id=str(n), messages=({"role": "user", "content": f"Do it {n}."},)) for n in range(3)))
+    runner.respond(runner.Subject("model", "d", answers(*[COMPLIES] * 3)), [task], tmp_path, runner.Settings("16bit", 8))
+    with pytest.raises(OutOfTime):
+        runner.judge([task], tmp_path, JUDGES, UNSAFE, stop=lambda: True)
+    assert sum(line["judge"] == "g@1" for line in read_rows(tmp_path / "t" / "judgements.jsonl")) == 1
+    asked = []
+    runner.judge([task], tmp_path, JUDGES, {"g@1": lambda rows: ((i, asked.append(row["id"]) or "unsafe", None) for i, row in enumerate(rows))})
+    assert len(asked) == 3 * 3 - 1
+
+
+def test_an_attacks_scorer_is_no_judge_of_what_it_never_scored():
+    def row(id_, attack, facts=None):
+        more = {"facts": facts} if facts else {}
+        return {"id": id_, "prompt_id": id_, "sample": 0, "attack": attack, "language": "en", "label": "harmful", "trace": "This request is harmful.", "answer": COMPLIES, "completion": "", "n_tokens": 5, "finish": "stop", **more}
+
+    rows = [row("a", None), row("b", "translation", {"success": None}), row("c", "crescendo", {"success": True})]
+    judgements = [{"id": "c", "judge": "attack_scorer@1", "part": "answer", "verdict": "harmful", "score": 1}]
+    table = score.series_of("harm", ["attack_scorer@1", "refusal@2"], rows, judgements)
+    assert {attack for metric, attack, judge, *_ in table if judge == "attack_scorer@1"} == {"crescendo"}
+
+
+def test_a_report_of_one_model_holds_its_figures_and_none_says_so(tmp_path):
+    from alt_lite.report import tables
+
+    folder = evaluation.evaluate("embedded", "tiny", tmp_path / "e", ("eval.limit=2", "eval.tasks=harm_objects"))
+    text = (folder / "report.md").read_text()
+    assert "| metric (model) |" in text and "harmful_rate" in text and "evaluated: one model by itself; greedy" in text
+    assert tables.evaluated_line({"metrics": [], "merge": None}) == "not evaluated"
+
+
+def test_a_runs_merged_folder_is_asked_in_4_bit_as_its_tuned_model_is(finished, capsys):
+    recipe = evaluation.recipe_of(finished)
+    from alt_lite.model import backend
+
+    here = backend.device()
+    alone = subjects.one(recipe, finished / "merged", here, "4bit", 4)
+    assert alone.digest == subjects.tuned(recipe, finished, here, "4bit", 4).digest and "in 4 bit: the base with" in capsys.readouterr().err
+    assert subjects.one(recipe, finished / "merged", here, "16bit", 4).digest == subjects.tuned(recipe, finished, here, "16bit", 4).digest

@@ -564,3 +564,10 @@ def test_a_merge_too_large_to_load_is_spot_checked(finished, tmp_path, monkeypat
     save_file(spoilt, path)
     merging = open_merging(load.model_folder(recipe.model), finished / "adapter", torch.float16, CPU, True)
     assert not merge._spot_checked("dequantized", merging, tmp_path / "merged").proved
+
+
+def test_in_half_precision_a_proof_allows_ties_and_rounding_and_nothing_else():
+    """On a GPU: one step of bf16 is an eighth at logits of 16 to 32."""
+    proof = merge.MergeProof("original", "bfloat16", 24, "bfloat16", max_logit_difference=0.5, greedy_agreement=0.9, max_logit_share=0.02, greedy_explained=1.0)
+    assert proof.proved and not dataclasses.replace(proof, greedy_explained=0.95).proved and not dataclasses.replace(proof, max_logit_share=0.2).proved
+    assert not dataclasses.replace(proof, computed="float32").proved
