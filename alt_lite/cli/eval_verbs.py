@@ -87,11 +87,14 @@ def report(run: Annotated[Path, typer.Argument(help="a run's folder")]) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="a recipe of the embedded model")] = "tiny",
+    name: Annotated[str, typer.Argument(help="tiny: generation in batches; a real model's recipe: its training and generation, with random weights")] = "tiny",
     as_json: Annotated[bool, typer.Option("--json", help="all figures as one JSON object")] = False,
     merging: Annotated[bool, typer.Option("--merge", help="measure a merge of 1.5B parameters against PEFT's instead: 17 GB of disk, minutes")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="optimiser steps of a real model's training")] = 20,
+    layers: Annotated[int | None, typer.Option(min=1, help="cut a real model to so many layers, to try the command")] = None,
+    out: Annotated[Path | None, typer.Option(help="write a real model's figures here, such as recipes/measured")] = None,
 ) -> None:
-    """Measure generation in batches against one prompt at a time, side by side; or merging."""
+    """Measure speed and memory of this machine, as ratios side by side in one run."""
     from alt_lite import bench as benchmark
     from alt_lite.config import load_recipe
 
@@ -105,7 +108,17 @@ def bench(
         else:
             results.print(benchmark.merging_text(made), markup=False)
         return
-    found = benchmark.generation(load_recipe(name))
+    recipe = load_recipe(name)
+    if not recipe.embedded:
+        from alt_lite import measure
+
+        entries = measure.measure(recipe, f"python -m alt_lite bench {name} --steps {steps}", steps, layers, out)
+        if as_json:
+            emit(json.dumps(entries))
+        else:
+            results.print(measure.text(entries), markup=False)
+        return
+    found = benchmark.generation(recipe)
     if as_json:
         emit(json.dumps(found))
         return

@@ -1,0 +1,148 @@
+"""A recipe's training and generation on this machine, with random weights of its model's published shape:
+
+    python -m alt_lite bench r1_7b --out recipes/measured
+
+No download is needed, and memory and speed do not depend on what the weights are. Rows are AltTrain-shaped:
+nine in ten have 70 tokens, one has 1,050.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from alt_lite.bench import make_random
+from alt_lite.config import Recipe, with_overrides
+from alt_lite.console import progress, say
+from alt_lite.errors import UserError
+from alt_lite.rundir import write_json
+
+_SHORT, _LONG, _EVERY = 70, 1050, 10
+_PROMPTS, _SINGLES, _NEW = 64, 4, 64
+# Ids that every vocabulary has, and that stand for no control token in any.
+_IDS = range(300, 1000)
+
+
+def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = None, out: Path | None = None) -> list[dict[str, Any]]:
+    """Train `steps` optimiser steps, then generate; give one entry for each (recipes/measured/README.md), with
+    the estimate and its error. `layers` cuts the model, to try the command where it does not fit.
+
+    Raises:
+        UserError: the model's shape is not known, or does not fit here.
+    """
+    from alt_lite import preflight
+    from alt_lite.decide import chosen, decide
+    from alt_lite.model import backend, load, memory, train
+    from alt_lite.model.shape import PUBLISHED
+    from alt_lite.provenance import package_versions
+
+    shape = PUBLISHED.get(recipe.model.name)
+    if shape is None:
+        raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}")
+    shape = replace(shape, num_hidden_layers=layers) if layers else shape
+    backend.prepare_environment()
+    here = backend.device()
+    rows = _rows(steps * recipe.train.batch_size)
+    with tempfile.TemporaryDirectory(prefix="alt_lite_bench_") as name:
+        root = Path(name)
+        say(f"bench: writing {shape.parameters / 1e9:.2f}B random weights")
+        config = {key: value for key, value in asdict(shape).items() if key not in ("four_bit", "mlp_bias", "attention_bias")}
+        make_random(root / "base", config, root / "adapter", recipe.lora.r)
+        # The tokenizer, of which only padding is used, comes with the package; the prompt format is not.
+        tokens = load.load_tokens(recipe.model.model_copy(update={"name": "embedded", "family": "r1"}))
+        recipe = with_overrides(recipe, (f"model.name={root / 'base'}", "train.epochs=1", f"train.checkpoint_steps={steps + 1}"))
+        decisions = decide(recipe, here)
+        how = chosen(decisions, "model.backend"), chosen(decisions, "train.layout")
+        rows_at_once, _ = memory.fit(recipe, shape, here, preflight.free_memory(here, how[0]), _LONG, *how)
+        decisions = {**decisions, rows_at_once.key: rows_at_once}
+        places = train.Places(root / "checkpoints", root / "trained", root / "log.jsonl")
+        with progress(f"bench: train {recipe.name}", steps) as bar:
+            facts = train.train(recipe, decisions, here, tokens, rows, places, bar)
+        # The estimate of what was really in memory at once, not of as many of the longest rows.
+        together = max(_micro_batches(rows, recipe, facts), key=sum)
+        expected = memory.training(shape, recipe, here, len(together), -(-sum(together) // len(together)), facts["backend"], facts["layout"])
+        made = [
+            {"stage": "train", "longest_row": _LONG, **{key: facts[key] for key in ("backend", "layout", "micro_batch_size", "peak_memory_bytes", "tokens_per_second", "padding_share", "mfu", "final_loss")},
+             "seconds": None, **_error(expected, facts["peak_memory_bytes"], here.kind)},
+            {"stage": "eval", "longest_row": _LONG, "backend": "transformers", "layout": "padded", "seconds": None, **_generation(root / "base", here, tokens)},
+        ]
+    common = {
+        "recipe": recipe.name, "gpu": here.name, "gpu_memory_bytes": here.memory, "date": time.strftime("%Y-%m-%d"), "versions": package_versions(),
+        "command": command, "random_weights": True, "layers": shape.num_hidden_layers, "parameters": shape.parameters,
+    }
+    entries = [{**common, **entry} for entry in made]
+    for entry in entries if out else ():
+        path = out / f"{recipe.name}-{here.name.replace(' ', '_').replace('/', '_')}-{entry['date']}-{entry['stage']}.json"
+        write_json(path, entry)
+        say(f"wrote {path}")
+    return entries
+
+
+def _rows(count: int) -> list[Any]:
+    from alt_lite.tokens.encode import IGNORED, Encoded
+
+    rng = random.Random(0)
+    lengths = [_LONG if number % _EVERY == _EVERY - 1 else _SHORT for number in range(count)]
+    ids = [[rng.choice(_IDS) for _ in range(length)] for length in lengths]
+    return [Encoded(str(number), row, [IGNORED] * 20 + row[20:]) for number, row in enumerate(ids)]
+
+
+def _micro_batches(rows: list[Any], recipe: Recipe, facts: dict[str, Any]) -> list[list[int]]:
+    """Lengths of the rows in each micro-batch of the training."""
+    from alt_lite.model import layout
+
+    lengths = [len(row.input_ids) for row in rows]
+    steps = layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)
+    parts = [part for step in steps for part in layout.micro_batches(step, lengths, facts["layout"], facts["micro_batch_size"], recipe.model.max_length)]
+    return [[lengths[i] for i in part] for part in parts]
+
+
+def _error(expected: Any, peak: int, kind: str) -> dict[str, Any]:
+    """Hold the estimate against the peak: on a GPU what torch's allocator calls so, else the process."""
+    estimate = expected.allocated if kind == "cuda" else expected.total
+    return {"estimate_bytes": estimate, "estimate_error": round(estimate / peak - 1, 4)}
+
+
+def _generation(folder: Path, here: Any, tokens: Any) -> dict[str, Any]:
+    """Generate greedily for many prompts, as many together as memory holds, and for a few one at a time."""
+    from alt_lite.generate.local import generate
+    from alt_lite.model import backend, load
+
+    load.free_memory()
+    if here.kind == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    model = load.load_full(folder, here)
+    rng = random.Random(1)
+    prompts = [[rng.choice(_IDS) for _ in range(rng.randrange(40, 200))] for _ in range(_PROMPTS)]
+
+    def speed(some: list[list[int]], together: int | None) -> tuple[float, dict[int, tuple[int, ...]], int]:
+        began = time.perf_counter()
+        batches = list(generate(model, tokens, some, _NEW, together))
+        ids = {one.index: one.ids for batch in batches for one in batch}
+        return sum(map(len, ids.values())) / (time.perf_counter() - began), ids, max(map(len, batches))
+
+    many, ids, together = speed(prompts, None)
+    single, alone, _ = speed(prompts[:_SINGLES], 1)
+    same = sum(ids[number] == alone[number] for number in alone)
+    return {
+        "micro_batch_size": together, "peak_memory_bytes": backend.peak_memory(), "tokens_per_second": round(many, 1),
+        "tokens_per_second_single": round(single, 1), "same_as_single": f"{same} of {len(alone)}",
+    }
+
+
+def text(entries: list[dict[str, Any]]) -> str:
+    """Say the figures in a line each."""
+    trained, evaluated = entries
+    return (
+        f"{trained['gpu']}, {trained['parameters'] / 1e9:.2f}B random weights: training ({trained['backend']}, {trained['layout']}, room for {trained['micro_batch_size']} of the "
+        f"longest rows) {trained['tokens_per_second'] or 0:,.0f} tokens/s, peak {trained['peak_memory_bytes'] / 1e9:.2f} GB, estimate {trained['estimate_bytes'] / 1e9:.2f} GB "
+        f"({trained['estimate_error']:+.0%})\n"
+        f"generation ({evaluated['micro_batch_size']} prompts together at most) {evaluated['tokens_per_second']:,.0f} tokens/s, one at a time "
+        f"{evaluated['tokens_per_second_single']:,.0f}, same ids {evaluated['same_as_single']}, peak {evaluated['peak_memory_bytes'] / 1e9:.2f} GB"
+    )
