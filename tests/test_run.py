@@ -370,11 +370,13 @@ def test_an_evaluation_killed_at_twenty_random_moments_gives_the_same_responses(
 
     arguments = ["eval", "embedded", "--suite", "tiny", "eval.limit=25", "eval.temperature=0.8", "eval.samples=2", "eval.batch_size=4"]
     command = [sys.executable, "-m", "alt_lite", *arguments]
+    # Not beside each other: what one has asked the other would take over.
+    whole, killed = tmp_path / "a" / "whole", tmp_path / "b" / "killed"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
     def seconds() -> float:
         began = time.monotonic()
-        subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True, env=environment)
+        subprocess.run([*command, "--out", whole], check=True, capture_output=True, env=environment)
         return time.monotonic() - began
 
     work, start = seconds(), seconds()  # the second finds everything done
@@ -382,17 +384,17 @@ def test_an_evaluation_killed_at_twenty_random_moments_gives_the_same_responses(
     rng = random.Random(0)
     cut = 0
     for _ in range(20):
-        process = subprocess.Popen([*command, "--out", tmp_path / "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        process = subprocess.Popen([*command, "--out", killed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         try:
             process.wait(timeout=rng.uniform(0.5 * start, start + 0.08 * work))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             cut += 1
-    subprocess.run([*command, "--out", tmp_path / "killed"], check=True, capture_output=True, env=environment)
-    files = sorted(path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("responses.jsonl"))
+    subprocess.run([*command, "--out", killed], check=True, capture_output=True, env=environment)
+    files = sorted(path.relative_to(whole) for path in (whole).rglob("responses.jsonl"))
     assert len(files) > 5 and cut == 20
     for name in files:
-        before, after = (sorted((tmp_path / side / name).read_bytes().splitlines()) for side in ("whole", "killed"))
+        before, after = (sorted((side / name).read_bytes().splitlines()) for side in (whole, killed))
         assert before == after, name
     print(f"\n{cut} of 20 runs killed; {len(files)} files of responses the same")
