@@ -51,6 +51,7 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
     from alt_lite.evals.judging import judges
     from alt_lite.tiny.judge import JUDGES as WORLD
 
+    _require_usable(recipe)
     suite = chosen(decisions, "eval.suite")
     precision = chosen(decisions, "eval.precision")
     tasks, settings = _tiny(recipe, suite, precision) if suite in ("tiny", "tiny_dev") else _benchmarks(recipe, suite, precision)
@@ -162,8 +163,12 @@ def _settings(recipe: Recipe, precision: str, temperature: float, top_p: float, 
     )
 
 
-def _changed(recipe: Recipe, tasks: list[Task]) -> list[Task]:
-    """Ask under the recipe's system prompt and attacks."""
+def _require_usable(recipe: Recipe) -> None:
+    """Find mistakes before anything is loaded, trained or downloaded.
+
+    Raises:
+        UserError: an attack, or the run to reuse, does not exist, or vLLM is asked for and not here.
+    """
     import difflib
 
     known = [*attacks.ATTACKS, *ADAPTIVE]
@@ -171,6 +176,16 @@ def _changed(recipe: Recipe, tasks: list[Task]) -> list[Task]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2)
             raise UserError(f"no attack {name!r}{'; did you mean ' + ' or '.join(near) + '?' if near else ''}", f"attacks are {', '.join(known)}")
+    if recipe.eval.base_from and not (Path(recipe.eval.base_from) / "eval").is_dir():
+        raise UserError(f"eval.base_from: {recipe.eval.base_from} holds no evaluation", "name the folder of a run whose base was evaluated")
+    if recipe.eval.engine == "vllm":
+        from alt_lite.generate import vllm
+
+        vllm.require()
+
+
+def _changed(recipe: Recipe, tasks: list[Task]) -> list[Task]:
+    """Ask under the recipe's system prompt and attacks."""
     return [attacks.attacked(_with_system(recipe, task), recipe.eval.attacks) for task in tasks]
 
 

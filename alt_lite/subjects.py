@@ -106,15 +106,9 @@ def served(recipe: Recipe) -> Subject:
 
 def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
     """Find evaluations of the same model, by its digest: in the run that is named, else in all beside `run`.
-    Which of their responses are the same is decided by the responses' ids.
-
-    Raises:
-        UserError: the named run has no evaluation.
-    """
+    Which of their responses are the same is decided by the responses' ids."""
     from alt_lite.evals.runner import SUBJECTS
 
-    if base_from and not (Path(base_from) / "eval").is_dir():
-        raise UserError(f"eval.base_from: {base_from} holds no evaluation", "name the folder of a run whose base was evaluated")
     runs = [Path(base_from)] if base_from else sorted(other for other in run.resolve().parent.iterdir() if other != run.resolve())
     found: list[Path] = []
     for other in runs:

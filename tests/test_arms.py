@@ -58,7 +58,14 @@ def test_responses_of_the_same_model_beside_a_run_are_taken_over(tmp_path, capsy
     evaluation.evaluate("embedded", "tiny", tmp_path / "elsewhere" / "c", pairs)
     assert "taken over" not in capsys.readouterr().err
     with pytest.raises(UserError, match="holds no evaluation"):
-        subjects.reusable(tmp_path / "runs" / "b", "d", str(tmp_path / "nothing"))
+        built(f"eval.base_from={tmp_path / 'nothing'}")
+
+
+def test_mistakes_in_the_evaluation_are_found_before_training(tmp_path, command, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for pair, says in (("eval.attacks=crescndo", "did you mean crescendo?"), ("eval.base_from=nowhere", "nowhere holds no evaluation"), ("eval.engine=vllm", "there is no vllm here")):
+        status, _, err = command("run", "tiny", pair, "--run-dir", tmp_path / "r")
+        assert status == 2 and says in err and err.strip().splitlines()[-1].startswith("Fix:") and not (tmp_path / "r").exists()
 
 
 def test_a_guards_verdicts_are_taken_over_too(tmp_path):
