@@ -392,7 +392,7 @@ def test_an_evaluation_killed_at_twenty_random_moments_gives_the_same_responses(
             process.wait()
             cut += 1
     subprocess.run([*command, "--out", killed], check=True, capture_output=True, env=environment)
-    files = sorted(path.relative_to(whole) for path in (whole).rglob("responses.jsonl"))
+    files = sorted(path.relative_to(whole) for path in whole.rglob("responses.jsonl"))
     assert len(files) > 5 and cut == 20
     for name in files:
         before, after = (sorted((side / name).read_bytes().splitlines()) for side in (whole, killed))
