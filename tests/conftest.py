@@ -12,6 +12,8 @@ import pytest
 os.environ["ALT_LITE_CACHE"] = tempfile.mkdtemp(prefix="alt_lite_cache_")
 os.environ["HF_DATASETS_CACHE"] = os.environ["ALT_LITE_CACHE"] + "/datasets"
 
+import real
+
 from alt_lite.config import load_recipe
 from alt_lite.model import backend
 
@@ -36,6 +38,21 @@ def finished(tmp_path_factory) -> Path:
     from alt_lite.recipe import run
 
     return run(load_recipe("tiny", SMALL), tmp_path_factory.mktemp("runs") / "small")
+
+
+LOADED: dict = {}
+
+
+@pytest.fixture(params=sorted(real.MODELS))
+def named(request, tmp_path_factory):
+    """A published model's name, with its tokenizer, loaded once for all tests."""
+    from alt_lite.tokens import tokenizer
+    from alt_lite.tokens.families import FAMILIES
+
+    name = request.param
+    if name not in LOADED:
+        LOADED[name] = tokenizer.load(real.tokenizer_folder(name, tmp_path_factory.mktemp(name)), FAMILIES[real.MODELS[name][0]])
+    return name, LOADED[name]
 
 
 @pytest.fixture

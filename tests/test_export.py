@@ -203,18 +203,6 @@ def test_the_embedded_tokenizer_says_where_llama_cpp_differs(exported, run, toke
     assert vocabulary.tokens[2565:] == [f"[PAD{i}]" for i in range(2565, 2624)] and set(vocabulary.types[2565:]) == {gguf_vocab.UNUSED}
 
 
-LOADED: dict = {}
-
-
-@pytest.fixture(params=sorted(real.MODELS))
-def named(request, tmp_path_factory):
-    """A published model's tokenizer, by name; loaded once."""
-    name = request.param
-    if name not in LOADED:
-        LOADED[name] = tokenizers_io.load(real.tokenizer_folder(name, tmp_path_factory.mktemp(name)), FAMILIES[real.MODELS[name][0]])
-    return name, LOADED[name]
-
-
 PRE = {"r1_qwen": "deepseek-r1-qwen", "r1_0528": "deepseek-r1-qwen", "qwen3": "qwen2", "r1_llama": "llama-bpe"}
 
 

@@ -15,21 +15,9 @@ from alt_lite.errors import UserError
 from alt_lite.method.targets import TARGETS, Mark, render
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import IGNORED, encode_prompt, encode_row, encode_rows, row_messages
-from alt_lite.tokens.families import ALL_CONTROLS, FAMILIES
+from alt_lite.tokens.families import ALL_CONTROLS
 
 GOLDEN = Path(__file__).parent / "golden"
-LOADED: dict = {}
-
-
-@pytest.fixture(params=sorted(real.MODELS))
-def named(request, tmp_path_factory):
-    """A model's name, with its tokenizer loaded once."""
-    name = request.param
-    if name not in LOADED:
-        LOADED[name] = tokenizers_io.load(real.tokenizer_folder(name, tmp_path_factory.mktemp(name)), FAMILIES[real.MODELS[name][0]])
-    return name, LOADED[name]
-
-
 def rows() -> list[tuple[str, TrainingRow]]:
     """The ten rows of the golden files, each with its target."""
     basic = {
