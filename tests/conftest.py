@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+# The models of the tests are so small that several threads hinder each other, the more so beside a second process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Sets and Arrow files that tests make must not be found by, or come from, the user's own runs.
 os.environ["ALT_LITE_CACHE"] = tempfile.mkdtemp(prefix="alt_lite_cache_")
 os.environ["HF_DATASETS_CACHE"] = os.environ["ALT_LITE_CACHE"] + "/datasets"
@@ -23,6 +25,13 @@ backend.prepare_environment()
 SMALL = (
     "data.harmful=24", "data.benign=24", "data.skills=16", "train.epochs=1.5", "train.checkpoint_steps=2", "eval.limit=4",
 )
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """Several processes for the whole suite only: a part of it is not worth them, and they swallow what `-s` shows."""
+    option = config.option
+    chosen = option.file_or_dir or option.keyword or option.markexpr != "not long" or option.capture == "no"
+    return 0 if chosen else min(os.cpu_count() or 1, 4)
 
 
 @pytest.fixture(scope="session")
