@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
+import torch
+from transformers.integrations import sdpa_attention
 
 from alt_lite.config import load_recipe
 from alt_lite.evals import runner
@@ -59,6 +62,20 @@ def test_a_batch_answers_as_its_prompts_one_by_one(base, tokens):
     for index, one in enumerate(ids):
         ((single,),) = generate(base, tokens, [one], 112, 1)
         assert (single.text, single.n_tokens, single.finish) == (batched[index].text, batched[index].n_tokens, batched[index].finish)
+
+
+def test_before_ampere_shared_heads_are_repeated_before_attention(base, tokens, monkeypatch):
+    """Else a T4 computes attention by its slow kernel (transformers #48633)."""
+    monkeypatch.setattr(sdpa_attention, "use_gqa_in_sdpa", sdpa_attention.use_gqa_in_sdpa)  # put back at the end
+    folder, ids = load.model_folder(load_recipe("tiny").model), torch.tensor([encode_prompt(tokens, [{"role": "user", "content": "Compute 29 + 22."}])])
+    shared, expected = [], base(ids).logits
+    attention = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda *parts, **keys: shared.append("enable_gqa" in keys) or attention(*parts, **keys))
+    for capability in ((8, 0), (7, 5)):
+        model = load.load_full(folder, replace(backend.device(), capability=capability))
+        torch.testing.assert_close(model(ids).logits, expected)
+        assert set(shared) == {capability == (8, 0)}
+        shared.clear()
 
 
 def test_a_response_cut_at_the_limit_says_so(base, tokens):
