@@ -13,6 +13,7 @@ from alt_lite.dataset import system_prompt
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
+from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.stream import stream
 from alt_lite.method.structure import split_completion
 from alt_lite.model import backend, load
@@ -40,7 +41,7 @@ class Reply:
     @property
     def text(self) -> str:
         if self._decoded[0] != len(self.ids):
-            ended = self.ids[-1] == self.tokens.end_id
+            ended = self.ids[-1] in self.tokens.ends
             self._decoded = len(self.ids), self.tokens.decode(self.ids[:-1] if ended else self.ids)
         return self._decoded[1]
 
@@ -146,7 +147,7 @@ class Chat:
                         reply.ids.append(id_)
                     else:
                         del streams[name]
-                        reply.finish = "stop" if reply.ids[-1:] == [self.tokens.end_id] else "length"
+                        reply.finish = "stop" if reply.ids and reply.ids[-1] in self.tokens.ends else "length"
                     if show:
                         show(name, turn)
         except KeyboardInterrupt:
@@ -209,11 +210,7 @@ def _spoken(reply: Reply) -> list[Message]:
 
 
 def _free(here: Device) -> int:
-    if here.kind == "cuda":
-        import torch
+    import torch
 
-        # What torch holds for itself without using it is free, too: in a notebook, from a run's earlier stages.
-        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-    import psutil
-
-    return psutil.virtual_memory().available
+    load.free_memory()  # in a notebook, of a run's earlier stages
+    return free_bytes(torch.device(here.kind))

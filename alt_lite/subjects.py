@@ -33,6 +33,7 @@ class Weights:
         from alt_lite.model import load
 
         make = {"16bit": load.load_full, "nf4": load.load_quantized, "dequantized": load.load_dequantized}[self.form]
+        load.free_memory()  # of the model asked before
         model = make(self.folder, device)
         return load.with_adapter(model, self.adapter) if self.adapter else model
 

@@ -106,7 +106,7 @@ def test_a_local_server_is_reached_where_the_environment_names_a_proxy(monkeypat
 def test_ids_are_asked_as_a_completion(choice, text, ids):
     answer = Answer({"object": "text_completion", "choices": [choice], "usage": {"completion_tokens": 3}})
     with server(lambda path, body: answer) as running:
-        (got,) = ask(at(running.url), [(Ids([1, 5], 2), Sampling(max_tokens=20))])
+        (got,) = ask(at(running.url), [(Ids([1, 5], [2]), Sampling(max_tokens=20))])
     assert got == Reply(0, text, None, None, 3, choice["finish_reason"], ids=ids)
     ((path, body, _),) = running.seen
     assert (path, body["prompt"], body["stop_token_ids"]) == ("/v1/completions", [1, 5], [2]) and "messages" not in body
@@ -115,7 +115,7 @@ def test_ids_are_asked_as_a_completion(choice, text, ids):
 @pytest.mark.parametrize("choice", [{"finish_reason": "stop"}, {"message": {"content": "chat"}, "finish_reason": "stop"}, {"text": "x", "finish_reason": "abort"}])
 def test_a_completion_without_text_or_given_up_is_an_error(choice):
     with server(lambda path, body: Answer({"choices": [choice]})) as running:
-        (got,) = ask(at(running.url), [(Ids([1], 2), Sampling())])
+        (got,) = ask(at(running.url), [(Ids([1], [2]), Sampling())])
     assert got.finish == "error"
 
 

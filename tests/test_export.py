@@ -16,6 +16,7 @@ import real
 
 from alt_lite.errors import UserError
 from alt_lite.model.exporting import export, gguf_file, gguf_vocab
+from alt_lite.model.load import heed_attn_factor
 from alt_lite.rundir import RunDir, read_json
 from alt_lite.tokens import templates
 from alt_lite.tokens import tokenizer as tokenizers_io
@@ -76,6 +77,7 @@ def logits_of(folder: Path, ids: list[int], **where):
     import torch
     from transformers import AutoModelForCausalLM
 
+    heed_attn_factor()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **where).eval()
     with torch.inference_mode():
         return model(input_ids=torch.tensor([ids])).logits[0]
@@ -161,8 +163,8 @@ def test_rotary_scaling_is_written_as_the_model_computes_it(tokens, tmp_path):
     def value(reader, key: str):
         return reader.fields[key].contents()
 
-    published = fields("qwen3_yarn")  # `attn_factor` is a key that transformers does not read, so the model does not know it
-    assert value(published, "qwen3.rope.scaling.attn_factor") == pytest.approx(1.0)
+    published = fields("qwen3_yarn")
+    assert value(published, "qwen3.rope.scaling.attn_factor") == pytest.approx(0.87)
     assert value(fields("qwen3_yarn_own"), "qwen3.rope.scaling.attn_factor") == pytest.approx(0.5 / 1.138629, abs=1e-5)
     assert value(published, "qwen3.rope.scaling.type") == "yarn" and value(published, "qwen3.rope.freq_base") == 1e6
     assert value(published, "qwen3.attention.key_length") == 64

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from transformers import GenerationConfig
 
 from alt_lite.config import load_recipe
+from alt_lite.errors import UserError
 from alt_lite.generate import continuous, fit, ties
 from alt_lite.generate.local import Noise, generate
+from alt_lite.generate.stream import stream
 from alt_lite.model import backend, load
 from alt_lite.tokens.encode import encode_prompt
 
@@ -41,6 +48,36 @@ def test_more_memory_and_shorter_responses_let_more_prompts_in():
     assert fit.prompts_together(0, each, "cuda") == 1 and fit.prompts_together(10**15, each, "cuda") == 256
 
 
+def test_heads_that_share_a_key_are_counted_where_they_are_repeated():
+    one = SimpleNamespace(**{**vars(R1_1_5B), "num_key_value_heads": 12})
+    beside = [fit.prompt_bytes(config, 200, 8192, 2) - fit.cache_bytes(config, 2) * 8392 for config in (R1_1_5B, one)]
+    # One layer's keys and values, for every query's head: 6 heads share one here, so it is as much in both.
+    assert beside[0] == beside[1] > fit.cache_bytes(R1_1_5B, 2) * 8392 * 6 // 28
+
+
+def test_any_of_a_familys_ends_ends_a_text(base, tokens, asked):
+    ((plain,),) = generate(base, tokens, asked[:1], 64, 1)
+    other = plain.ids[10]
+    ((cut,),) = generate(base, replace(tokens, ends=(tokens.end_id, other)), asked[:1], 64, 1)
+    assert cut.ids == plain.ids[: plain.ids.index(other) + 1] and cut.finish == "stop" and plain.text.startswith(cut.text)
+    assert list(stream(base, replace(tokens, ends=(other,)), asked[0], 64)) == list(cut.ids)
+
+
+def test_logits_that_are_no_numbers_are_an_error_and_no_answer(tokens, asked):
+    broken = load.load_full(load.model_folder(load_recipe("tiny").model), backend.device())
+    broken.model.layers[2].mlp.down_proj.weight.data[0, 0] = float("nan")
+    for noise in (None, Noise(0.6, 0.95, None, range(6))):
+        with pytest.raises(UserError, match="no finite numbers in float32"):
+            next(generate(broken, tokens, asked, 8, 2, noise))
+
+
+def test_what_a_folder_says_of_decoding_does_not_decide(base, tokens, asked, tmp_path):
+    folder = shutil.copytree(load.model_folder(load_recipe("tiny").model), tmp_path / "model")
+    (folder / "generation_config.json").write_text(json.dumps({"repetition_penalty": 9.0, "suppress_tokens": [1, 2, 3]}))
+    model = load.load_full(folder, backend.device())
+    assert list(generate(model, tokens, asked, 32, 3)) == list(generate(base, tokens, asked, 32, 3))
+
+
 def test_without_a_batch_size_the_memory_decides_and_says_so(base, tokens, asked, capsys):
     whole = {made.index: made.text for batch in generate(base, tokens, asked, 40, 3) for made in batch}
     free = list(generate(base, tokens, asked, 40, None))
@@ -66,6 +103,15 @@ def test_a_continuous_batching_that_errs_is_found_out_and_not_used(base, tokens,
     made = [one for batch in generate(base, tokens, asked, 24, 3, continuous=True) for one in batch]
     assert {one.index: one for one in made} == whole
     assert "continuous batching is not correct here (4 of 4 answers begin otherwise)" in capsys.readouterr().err
+
+
+def test_continuous_batching_that_is_left_ends_at_once_and_says_nothing(base, tokens, asked, caplog):
+    prompts = [[*asked[0], 5 + n] for n in range(200)]
+    running = continuous.run(base, prompts, GenerationConfig(do_sample=False, max_new_tokens=300, eos_token_id=tokens.end_id, pad_token_id=tokens.pad_id))
+    next(running)
+    began = time.monotonic()
+    running.close()
+    assert time.monotonic() - began < 4 and not caplog.records  # it waits five seconds for a thread that goes on
 
 
 def test_continuous_batching_that_breaks_off_is_gone_on_without(base, tokens, asked, monkeypatch, capsys):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers.integrations import sdpa_attention
 
 from alt_lite.config import load_recipe
@@ -14,11 +18,14 @@ from alt_lite.evals import runner
 from alt_lite.generate.engine import here
 from alt_lite.generate.local import generate
 from alt_lite.model import backend, load
+from alt_lite.model.merging import fold, merge
 from alt_lite.rundir import read_json, read_rows
+from alt_lite.subjects import Weights
 from alt_lite.tiny.build import BuildSettings, batches, build
 from alt_lite.tiny.judge import JUDGES
 from alt_lite.tiny.splits import Split
 from alt_lite.tiny.tasks import tasks
+from alt_lite.tokens import tokenizer
 from alt_lite.tokens.encode import encode_prompt
 
 
@@ -62,6 +69,43 @@ def test_a_batch_answers_as_its_prompts_one_by_one(base, tokens):
     for index, one in enumerate(ids):
         ((single,),) = generate(base, tokens, [one], 112, 1)
         assert (single.text, single.n_tokens, single.finish) == (batched[index].text, batched[index].n_tokens, batched[index].finish)
+
+
+def test_a_model_in_4_bit_is_gone_before_the_next_one_is_loaded(monkeypatch):
+    """bitsandbytes' layers refer to themselves, so that only a collection frees them."""
+    weights, here = Weights(load.model_folder(load_recipe("tiny").model), "nf4"), backend.device()
+    plain, left = load.load_quantized, []
+    monkeypatch.setattr(load, "load_quantized", lambda *which: left.append(seen()) or plain(*which))
+    seen, model = (lambda: None), None
+    gc.disable()
+    try:
+        model = weights.load(here)
+        seen = weakref.ref(model.model.layers[0].mlp.up_proj)
+        del model
+        assert seen() is not None
+        weights.load(here)
+    finally:
+        gc.enable()
+    assert left == [None, None]
+
+
+def test_yarns_own_factor_is_heeded_and_stays_when_merged(tokens, tmp_path):
+    """DeepSeek-R1-0528-Qwen3-8B: `attn_factor` undoes YaRN's; transformers does not read it, vLLM does."""
+    torch.manual_seed(0)
+    rope = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 64, "attn_factor": 0.8782488562869419}
+    config = Qwen3Config(
+        vocab_size=len(tokens.fast), hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=32, rope_parameters=rope,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(tmp_path / "base")
+    tokenizer.save(tokens, tmp_path / "base")
+    here = backend.device()
+    assert load.load_full(tmp_path / "base", here).model.rotary_emb.attention_scaling == pytest.approx(1.0)
+    model = get_peft_model(load.load_full(tmp_path / "base", here), LoraConfig(target_modules=["q_proj"]))
+    model.save_pretrained(tmp_path / "adapter")
+    merge.write(fold.open_merging(tmp_path / "base", tmp_path / "adapter", torch.bfloat16, here, False), tmp_path / "merged", tokens)
+    kept = read_json(tmp_path / "merged" / "config.json")["rope_parameters"]
+    assert kept["attention_factor"] == pytest.approx(1.0) and kept["attn_factor"] == rope["attn_factor"]
+    assert load.load_full(tmp_path / "merged", here).model.rotary_emb.attention_scaling == pytest.approx(1.0)
 
 
 def test_before_ampere_shared_heads_are_repeated_before_attention(base, tokens, monkeypatch):

@@ -277,6 +277,17 @@ def test_a_local_guard_judges_answer_whole_and_trace(guard_model, tmp_path, name
     runner.judge([task], tmp_path, {"refusal@2": lambda row: ("full", 1.0)}, {"g@1": never})
 
 
+def test_a_guard_that_computes_no_numbers_has_no_verdict(guard_model, capsys):
+    from copy import deepcopy
+
+    model, tokenizer = guard_model
+    broken = deepcopy(model)
+    broken.model.norm.weight.data[0] = float("inf")
+    row = {"messages": [{"role": "user", "content": "Do it."}], "completion": "Sure."}
+    assert list(guards.local("Qwen3Guard", lambda: (broken, tokenizer))([row])) == [(0, None, None)]
+    assert "no finite numbers in float32; no verdict" in capsys.readouterr().err
+
+
 def test_an_unknown_guard_is_refused():
     with pytest.raises(UserError, match="no known guard: my/model"):
         guards.format_of("my/model")

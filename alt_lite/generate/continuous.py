@@ -3,6 +3,7 @@ trace does not hold up its batch. Greedy only: it knows no noise of each prompt'
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple
     Raises:
         RuntimeError: the library's own thread ended, or gave a prompt up.
     """
+    # It writes tracebacks of what is caught here.
+    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.CRITICAL)
     with model.continuous_batching_context_manager(
         generation_config=config, continuous_batching_config=_pages(model, prompts, config.max_new_tokens), timeout=5, warmup=False,
     ) as manager:
@@ -29,17 +32,21 @@ def run(model: Any, prompts: Sequence[list[int]], config: Any) -> Iterator[tuple
             manager.add_request(list(ids), request_id=f"prompt-{number}", max_new_tokens=config.max_new_tokens): number
             for number, ids in enumerate(prompts)
         }
-        while numbers:
-            result = manager.get_result(timeout=_WAIT_SECONDS)
-            if result is None:
-                if not manager.is_running():
-                    raise RuntimeError("continuous batching ended by itself")
-                continue
-            if not result.is_finished():
-                continue
-            if result.error:
-                raise RuntimeError(f"continuous batching gave a prompt up: {result.error}")
-            yield numbers.pop(result.request_id), list(result.generated_tokens)
+        try:
+            while numbers:
+                result = manager.get_result(timeout=_WAIT_SECONDS)
+                if result is None:
+                    if not manager.is_running():
+                        raise RuntimeError("continuous batching ended by itself")
+                    continue
+                if not result.is_finished():
+                    continue
+                if result.error:
+                    raise RuntimeError(f"continuous batching gave a prompt up: {result.error}")
+                yield numbers.pop(result.request_id), list(result.generated_tokens)
+        except BaseException:  # a caller that leaves; else the library's thread goes on with all prompts for a while
+            manager.stop(hard_stop=True)
+            raise
 
 
 def _pages(model: Any, prompts: Sequence[list[int]], new: int) -> Any:

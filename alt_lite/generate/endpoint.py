@@ -74,11 +74,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Ids:
-    """A prompt as token ids, asked at /v1/completions: no template, no token added, and `end_id` alone ends
+    """A prompt as token ids, asked at /v1/completions: no template, no token added, and `ends` alone end
     the reply, whatever the model's own configuration says. All but `ids` are vLLM's fields: others refuse them."""
 
     ids: Sequence[int]
-    end_id: int
+    ends: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _send(client: OpenAI, model: str, index: int, prompt: list[dict[str, str]] |
     settings = {name: value for name, value in asdict(sampling).items() if value is not None}
     extra: dict[str, Any] = {"top_k": settings.pop("top_k")} if "top_k" in settings else {}
     if isinstance(prompt, Ids):
-        extra |= {"stop_token_ids": [prompt.end_id], "ignore_eos": True, "return_token_ids": True}
+        extra |= {"stop_token_ids": list(prompt.ends), "ignore_eos": True, "return_token_ids": True}
         extra |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}  # else `<think>` may be lost
         completion = client.completions.create(model=model, prompt=list(prompt.ids), extra_body=extra, **settings)  # type: ignore[call-overload]
     else:

@@ -22,9 +22,11 @@ def cache_bytes(config: Any, width: int) -> int:
 
 def prompt_bytes(config: Any, prompt: int, new: int, width: int) -> int:
     """Most bytes that one prompt of `prompt` tokens needs beside the weights until `new` tokens are made: its
-    cache, once more that of one layer while it grows, the activations of its first pass, its logits."""
+    cache, that of one layer again, for every head that shares it (padded prompts have a mask, with which the
+    kernels repeat no heads themselves), the activations of its first pass, its logits."""
     cache = cache_bytes(config, width) * (prompt + new)
-    growing = cache // config.num_hidden_layers
+    shared = config.num_attention_heads // (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+    growing = cache // config.num_hidden_layers * shared
     first_pass = prompt * (8 * config.hidden_size + 3 * config.intermediate_size) * width
     return cache + growing + first_pass + config.vocab_size * 4 * _LOGIT_COPIES
 

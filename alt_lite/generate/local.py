@@ -50,7 +50,7 @@ def generate(
     from transformers import GenerationConfig
 
     config = GenerationConfig(
-        do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=tokens.end_id, pad_token_id=tokens.pad_id,
+        do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=list(tokens.ends), pad_token_id=tokens.pad_id,
         bos_token_id=None, use_cache=True,
     )
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -66,12 +66,14 @@ def generate(
     while start < len(order):
         batch = order[start : start + size]
         longest = max(len(prompts[i]) for i in batch)
+        output = None
         try:
             output = _batch(model, tokens, [prompts[i] for i in batch], config, _sampler(noise, [noise.seeds[i] for i in batch], model.device) if noise else None)
         except torch.OutOfMemoryError as error:
-            if size == 1:
+            if len(batch) == 1:
                 raise UserError("the GPU's memory is too small for one prompt at a time", "eval.max_new_tokens=N lower, eval.precision=4bit, or a smaller model") from error
-            size = max(1, len(batch) // 2)
+        if output is None:  # out here, where nothing holds the cache of the batch that did not fit
+            size = len(batch) // 2
             torch.cuda.empty_cache()
             say(f"generate: out of memory; {size} prompts at a time from here on")
             continue
@@ -80,14 +82,32 @@ def generate(
 
 
 def _batch(model: Any, tokens: Tokens, prompts: Sequence[list[int]], config: Any, sampler: Any = None) -> Any:
-    """Generate for prompts padded on the left; gives prompts and responses as one tensor of ids."""
+    """Generate for prompts padded on the left; gives prompts and responses as one tensor of ids.
+
+    Raises:
+        UserError: the model computes no numbers, as fp16 does for some where it overflows.
+    """
     import torch
+    from transformers import LogitsProcessorList
+
+    sound = torch.ones((), dtype=torch.bool, device=model.device)
+
+    def watch(input_ids: Any, scores: Any) -> Any:
+        sound.logical_and_(scores.isfinite().all())
+        return scores
 
     longest = max(map(len, prompts))
     ids = torch.tensor([[tokens.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     with torch.inference_mode():
-        return model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config, logits_processor=sampler)
+        output = model.generate(
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config,
+            logits_processor=LogitsProcessorList([watch, *(sampler or [])]),
+        )
+    if not sound:  # greedily such logits would be a token repeated, and a harmless answer
+        dtype = str(model.dtype).removeprefix("torch.")
+        raise UserError(f"the model's logits are no finite numbers in {dtype}", "a GPU with bf16 (Ampere or newer); or look whether the weights are whole")
+    return output
 
 
 def _continuously(model: Any, tokens: Tokens, prompts: Sequence[list[int]], order: Sequence[int], config: Any) -> Iterator[Generated]:
@@ -95,8 +115,7 @@ def _continuously(model: Any, tokens: Tokens, prompts: Sequence[list[int]], orde
     from alt_lite.generate import continuous
 
     def usual(ids: list[int], short: Any) -> list[int]:
-        made = _batch(model, tokens, [ids], short)[0, len(ids) :].tolist()
-        return made[: made.index(tokens.end_id) + 1] if tokens.end_id in made else made
+        return list(_cut(0, _batch(model, tokens, [ids], short)[0, len(ids) :].tolist(), tokens).ids)
 
     waiting = list(order)
     if why := continuous.distrust(model, [prompts[i] for i in waiting], config, usual):
@@ -119,8 +138,8 @@ def _together(model: Any, lengths: Sequence[int], max_new_tokens: int) -> int:
 
 
 def _cut(index: int, ids: list[int], tokens: Tokens) -> Generated:
-    if tokens.end_id in ids:
-        end = ids.index(tokens.end_id)
+    end = next((place for place, id_ in enumerate(ids) if id_ in tokens.ends), None)
+    if end is not None:
         return Generated(index, tokens.decode(ids[:end]), end + 1, "stop", tuple(ids[: end + 1]))
     return Generated(index, tokens.decode(ids), len(ids), "length", tuple(ids))
 

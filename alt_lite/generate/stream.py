@@ -19,7 +19,7 @@ def stream(model: Any, tokens: Tokens, prompt: Sequence[int], max_new_tokens: in
     from transformers import DynamicCache, GenerationConfig
 
     config = GenerationConfig(
-        do_sample=False, max_new_tokens=1, eos_token_id=tokens.end_id, pad_token_id=tokens.pad_id, bos_token_id=None, use_cache=True,
+        do_sample=False, max_new_tokens=1, eos_token_id=list(tokens.ends), pad_token_id=tokens.pad_id, bos_token_id=None, use_cache=True,
     )
     cache = DynamicCache(config=model.config)
     ids = torch.tensor([list(prompt)], device=model.device)
@@ -30,5 +30,5 @@ def stream(model: Any, tokens: Tokens, prompt: Sequence[int], max_new_tokens: in
             ids = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config, past_key_values=cache)
         id_ = int(ids[0, -1])
         yield id_
-        if id_ == tokens.end_id:
+        if id_ in tokens.ends:
             return

@@ -80,7 +80,7 @@ def completions(server: endpoint.Endpoint, tokens: Tokens) -> Engine:
         prompts = _prompts(tokens, asked)
         warm = decoding.temperature > 0
         requests = [
-            (endpoint.Ids(prompt, tokens.end_id),
+            (endpoint.Ids(prompt, tokens.ends),
              endpoint.Sampling(decoding.temperature, decoding.top_p, decoding.top_k, decoding.max_new_tokens, item.seed if warm else None))
             for prompt, item in zip(prompts, asked, strict=True)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
 
     try:
         # Other formats of the same weights, which some repositories hold too, are not wanted.
-        patterns = ["*.json", "*.jinja", "*.model", *(["*.safetensors"] if weights else [])]
+        patterns = ["*.json", "*.jinja", "*.model", "README.md", *(["*.safetensors"] if weights else [])]
         return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, httpx.HTTPError) as error:
         first = str(error).splitlines()[0]
@@ -57,16 +58,12 @@ def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
     without gradients and never back: training after an evaluation then raises, or gets wrong
     gradients without a word. The repacking is turned off on every layer.
     """
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     dtype = training_dtype(device)
-    _repeat_shared_heads(device)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, device_map=device.kind,
-        quantization_config=BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        ),
-    )
+    model = _loaded(folder, device, dtype, quantization_config=BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    ))
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
@@ -76,11 +73,38 @@ def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
 def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedModel:
     """Load unquantised; on a CPU in fp32, which has no half-precision surprises."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    dtype = dtype or (torch.float32 if device.kind == "cpu" else training_dtype(device))
+    return _loaded(folder, device, dtype or (torch.float32 if device.kind == "cpu" else training_dtype(device)))
+
+
+def _loaded(folder: Path, device: Device, dtype: Any, **settings: Any) -> PreTrainedModel:
+    """Load so that the model computes what was published, and decodes as it is told to: transformers would
+    take a repetition penalty, and all else that is not said, from the folder's generation_config.json."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
     _repeat_shared_heads(device)
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind)
+    heed_attn_factor()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind, **settings)
+    model.generation_config = GenerationConfig()
+    return model
+
+
+def heed_attn_factor() -> None:
+    """Let transformers read YaRN's `attn_factor`, as vLLM and llama.cpp do. DeepSeek-R1-0528's configuration
+    undoes with it what YaRN multiplies attention by; left out, every score is 1.3 times too large."""
+    from transformers import modeling_rope_utils
+
+    plain = modeling_rope_utils.ROPE_INIT_FUNCTIONS["yarn"]
+    if hasattr(plain, "__wrapped__"):
+        return
+
+    @wraps(plain)
+    def yarn(config: Any, *arguments: Any, **keywords: Any) -> tuple[Any, float]:
+        frequencies, factor = plain(config, *arguments, **keywords)
+        rope = config.rope_parameters
+        return frequencies, factor * (rope.get("attn_factor") or 1.0) if rope.get("attention_factor") is None else factor
+
+    modeling_rope_utils.ROPE_INIT_FUNCTIONS["yarn"] = yarn
 
 
 def _repeat_shared_heads(device: Device) -> None:
@@ -95,8 +119,8 @@ def _repeat_shared_heads(device: Device) -> None:
 
 
 def free_memory() -> None:
-    """Give back what models that are not used any more hold: one with an adapter refers to itself, and the
-    GPU's allocator keeps what is free."""
+    """Give back what models that are not used any more hold: those in 4 bit, or with an adapter, refer to
+    themselves, and the GPU's allocator keeps what is free."""
     import gc
 
     import torch

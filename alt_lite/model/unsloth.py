@@ -159,8 +159,9 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     """
     from unsloth import FastLanguageModel
 
-    from alt_lite.model.load import training_dtype
+    from alt_lite.model.load import heed_attn_factor, training_dtype
 
+    heed_attn_factor()
     checkpointing = "unsloth" if recipe.train.gradient_checkpointing else False
     model, _ = FastLanguageModel.from_pretrained(
         str(folder), max_seq_length=longest, dtype=training_dtype(device), load_in_4bit=recipe.model.load_in_4bit,

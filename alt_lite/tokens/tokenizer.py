@@ -37,7 +37,7 @@ class Tokens:
     """A family's tokenizer: `fast` knows the control tokens, `plain` has none of them.
 
     `ids` maps the family's control tokens to their ids, found by name; `end_id` ends a text; `pad_id`
-    differs from it. `controls` are all texts that stand for a control token, here or in any family.
+    differs from it; generation stops at any of `ends`. `controls` are all texts that stand for a control token, here or in any family.
     """
 
     folder: Path
@@ -47,6 +47,7 @@ class Tokens:
     ids: dict[str, int]
     end_id: int
     pad_id: int
+    ends: tuple[int, ...]
     controls: frozenset[str]
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
@@ -60,7 +61,7 @@ class Tokens:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Decode with control tokens spelled out; the caller cuts the end-of-text token off."""
+        """Decode with control tokens spelled out; the caller cuts the token that ends it off."""
         return self.fast.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
@@ -125,8 +126,8 @@ def load(folder: Path, family: Family) -> Tokens:
             )
         ids[control] = number
     end_id = ids[family.end]
-    pad_id = _pad_id(fast, end_id)
-    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, pad_id, _controls(path))
+    ends = end_id, *(number for end in family.ends if (number := raw.token_to_id(end)) is not None)
+    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, _pad_id(fast, end_id), ends, _controls(path))
     check(tokens, path)
     return tokens
 

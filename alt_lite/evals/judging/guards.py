@@ -7,6 +7,7 @@ A guard is a function from response rows (DESIGN: messages, label, completion, t
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,6 +125,10 @@ def local(name: str, load: Callable[[], tuple[Any, Any]]) -> Guard:
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 say(f"guard {name}: a response of {len(row['completion']):,} characters does not fit into memory")
+                yield number, None, None
+                continue
+            if not all(map(math.isfinite, chances)):
+                say(f"guard {name}: its logits are no finite numbers in {str(model.dtype).removeprefix('torch.')}; no verdict")
                 yield number, None, None
                 continue
             by_verdict: dict[str, float] = defaultdict(float)

@@ -14,6 +14,7 @@ import numpy as np
 
 from alt_lite.errors import UserError
 from alt_lite.model.exporting.gguf_vocab import Vocabulary
+from alt_lite.model.load import heed_attn_factor
 from alt_lite.tokens.tokenizer import Tokens
 
 ARCHITECTURES = {"Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}
@@ -201,6 +202,7 @@ def _rotary(config: dict[str, Any]) -> tuple[Any, float]:
     from transformers import AutoConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+    heed_attn_factor()
     loaded = AutoConfig.for_model(**config)
     frequencies, factor = ROPE_INIT_FUNCTIONS[_rope(config)["rope_type"]](loaded, "cpu")
     return frequencies, float(factor)

@@ -63,6 +63,9 @@ class Merging:
         if self.untied:
             config["tie_word_embeddings"] = False
         config.setdefault("architectures", [self.architecture])
+        rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+        if rope.get("attn_factor") and rope.get("attention_factor") is None:  # the same, by the name that transformers reads
+            rope["attention_factor"] = (0.1 * math.log(rope["factor"]) + 1) * rope["attn_factor"]
         write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
 
     def beginning(self, name: str) -> tuple[Any, Any]:

@@ -104,6 +104,7 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     dtype = torch.float16 if recipe.embedded or (device.kind == "cuda" and not device.bf16) else torch.bfloat16
     merging = open_merging(folder, adapter, dtype, device, recipe.merge.base == "dequantized")
     write(merging, out, tokens)
+    load.free_memory()  # of the model just trained
     whole, free = merging.bytes // dtype.itemsize * (4 if device.kind == "cpu" else 2), free_bytes(torch.device(device.kind))
     if whole > free * _LOADABLE:
         say(f"merge: the whole model takes {whole / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: its tensors are spot-checked, its answers are not compared")
