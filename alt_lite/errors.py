@@ -1,9 +1,17 @@
-"""The two ways a run may end early without it being a bug of ours."""
+"""The ways a run may end early without it being a bug of ours."""
 
 from __future__ import annotations
 
 EXIT_USER_ERROR = 2
 EXIT_OUT_OF_TIME = 3
+
+
+# Message and fix where a GPU's memory ended; what cuBLAS, CUDA itself and Unsloth's loss say of it.
+OUT_OF_MEMORY = (
+    "the GPU's memory is too small, or another program holds it",
+    "close other programs, eval.precision=4bit, or a smaller model; the same command goes on from here",
+)
+_OUT_OF_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory", "GPU memory available")
 
 
 class UserError(Exception):
@@ -17,3 +25,8 @@ class UserError(Exception):
 
 class OutOfTime(Exception):
     """`--max-minutes` is over; what is done is kept, the same command goes on (exit status 3)."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether a GPU's memory was too small: by torch's own error, which is not imported for that, or by what others say."""
+    return type(error).__name__ == "OutOfMemoryError" or any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -19,10 +19,11 @@ from alt_lite.bench import make_random
 from alt_lite.config import Recipe, with_overrides
 from alt_lite.console import progress, say
 from alt_lite.errors import UserError
-from alt_lite.rundir import write_json
+from alt_lite.rundir import read_rows, write_json
+from alt_lite.subjects import Weights
 
 _SHORT, _LONG, _EVERY = 70, 1050, 10
-_PROMPTS, _SINGLES, _NEW = 64, 4, 64
+_PROMPTS, _SINGLES, _NEW, _PROMPT_TOKENS = 64, 4, 64, range(40, 200)
 # Ids that every vocabulary has, and that stand for no control token in any.
 _IDS = range(300, 1000)
 
@@ -39,6 +40,7 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
     from alt_lite.model import backend, load, memory, train
     from alt_lite.model.shape import PUBLISHED
     from alt_lite.provenance import package_versions
+    from alt_lite.tokens import tokenizer as tokenizers_io
 
     shape = PUBLISHED.get(recipe.model.name)
     if shape is None:
@@ -54,7 +56,8 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
         make_random(root / "base", config, root / "adapter", recipe.lora.r)
         # The tokenizer, of which only padding is used, comes with the package; the prompt format is not.
         tokens = load.load_tokens(recipe.model.model_copy(update={"name": "embedded", "family": "r1"}))
-        recipe = with_overrides(recipe, (f"model.name={root / 'base'}", "train.epochs=1", f"train.checkpoint_steps={steps + 1}"))
+        tokenizers_io.save(tokens, root / "base")  # Unsloth's process loads it again
+        recipe = with_overrides(recipe, (f"model.name={root / 'base'}", "model.family=r1", "train.epochs=1", f"train.checkpoint_steps={steps + 1}"))
         decisions = decide(recipe, here)
         how = chosen(decisions, "model.backend"), chosen(decisions, "train.layout")
         rows_at_once, _ = memory.fit(recipe, shape, here, preflight.free_memory(here, how[0]), _LONG, *how)
@@ -63,23 +66,36 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
         with progress(f"bench: train {recipe.name}", steps) as bar:
             facts = train.train(recipe, decisions, here, tokens, rows, places, bar)
         # The estimate of what was really in memory at once, not of as many of the longest rows.
+        # Without the first two steps, in which rows are compared, kernels are compiled and chosen.
+        steady = read_rows(places.log)[2:] or read_rows(places.log)
+        speed = sum(row["tokens_per_second"] * row["seconds"] for row in steady) / sum(row["seconds"] for row in steady)
+        share = facts["mfu"] and round(facts["mfu"] * speed / facts["tokens_per_second"], 4)
         together = max(_micro_batches(rows, recipe, facts), key=sum)
         expected = memory.training(shape, recipe, here, len(together), -(-sum(together) // len(together)), facts["backend"], facts["layout"])
-        made = [
-            {"stage": "train", "longest_row": _LONG, **{key: facts[key] for key in ("backend", "layout", "micro_batch_size", "peak_memory_bytes", "tokens_per_second", "padding_share", "mfu", "final_loss")},
-             "seconds": None, **_error(expected, facts["peak_memory_bytes"], here.kind)},
-            {"stage": "eval", "longest_row": _LONG, "backend": "transformers", "layout": "padded", "seconds": None, **_generation(root / "base", here, tokens)},
-        ]
-    common = {
-        "recipe": recipe.name, "gpu": here.name, "gpu_memory_bytes": here.memory, "date": time.strftime("%Y-%m-%d"), "versions": package_versions(),
-        "command": command, "random_weights": True, "layers": shape.num_hidden_layers, "parameters": shape.parameters,
-    }
-    entries = [{**common, **entry} for entry in made]
-    for entry in entries if out else ():
-        path = out / f"{recipe.name}-{here.name.replace(' ', '_').replace('/', '_')}-{entry['date']}-{entry['stage']}.json"
+        common = {
+            "recipe": recipe.name, "gpu": here.name, "gpu_memory_bytes": here.memory, "date": time.strftime("%Y-%m-%d"), "versions": package_versions(),
+            "command": command, "random_weights": True, "layers": shape.num_hidden_layers, "parameters": shape.parameters, "longest_row": _LONG, "seconds": None,
+        }
+        trained = {
+            **common, "stage": "train", **{key: facts[key] for key in ("backend", "layout", "micro_batch_size", "peak_memory_bytes", "padding_share", "final_loss")},
+            "tokens_per_second": round(speed, 1), "mfu": share, **_error(expected, facts["peak_memory_bytes"], here.kind),
+        }
+        _write(trained, out)  # what comes may not fit
+        precision = memory.precision(recipe, shape, here, preflight.free_memory(here, "transformers"), max(_PROMPT_TOKENS), _NEW)
+        say(f"bench: {precision}")
+        weights = Weights(root / "base", "nf4" if precision.value == "4bit" else "16bit")
+        evaluated = {
+            **common, "stage": "eval", "backend": "transformers", "layout": "padded", "precision": precision.value, **_generation(weights, here, tokens),
+        }
+        _write(evaluated, out)
+    return [trained, evaluated]
+
+
+def _write(entry: dict[str, Any], out: Path | None) -> None:
+    if out:
+        path = out / f"{entry['recipe']}-{entry['gpu'].replace(' ', '_').replace('/', '_')}-{entry['date']}-{entry['stage']}.json"
         write_json(path, entry)
         say(f"wrote {path}")
-    return entries
 
 
 def _rows(count: int) -> list[Any]:
@@ -107,19 +123,19 @@ def _error(expected: Any, peak: int, kind: str) -> dict[str, Any]:
     return {"estimate_bytes": estimate, "estimate_error": round(estimate / peak - 1, 4)}
 
 
-def _generation(folder: Path, here: Any, tokens: Any) -> dict[str, Any]:
+def _generation(weights: Weights, here: Any, tokens: Any) -> dict[str, Any]:
     """Generate greedily for many prompts, as many together as memory holds, and for a few one at a time."""
     from alt_lite.generate.local import generate
     from alt_lite.model import backend, load
 
-    load.free_memory()
+    load.free_memory()  # of training, before the peak is counted anew
     if here.kind == "cuda":
         import torch
 
         torch.cuda.reset_peak_memory_stats()
-    model = load.load_full(folder, here)
+    model = weights.load(here)
     rng = random.Random(1)
-    prompts = [[rng.choice(_IDS) for _ in range(rng.randrange(40, 200))] for _ in range(_PROMPTS)]
+    prompts = [[rng.choice(_IDS) for _ in range(rng.choice(_PROMPT_TOKENS))] for _ in range(_PROMPTS)]
 
     def speed(some: list[list[int]], together: int | None) -> tuple[float, dict[int, tuple[int, ...]], int]:
         began = time.perf_counter()
@@ -143,6 +159,6 @@ def text(entries: list[dict[str, Any]]) -> str:
         f"{trained['gpu']}, {trained['parameters'] / 1e9:.2f}B random weights: training ({trained['backend']}, {trained['layout']}, room for {trained['micro_batch_size']} of the "
         f"longest rows) {trained['tokens_per_second'] or 0:,.0f} tokens/s, peak {trained['peak_memory_bytes'] / 1e9:.2f} GB, estimate {trained['estimate_bytes'] / 1e9:.2f} GB "
         f"({trained['estimate_error']:+.0%})\n"
-        f"generation ({evaluated['micro_batch_size']} prompts together at most) {evaluated['tokens_per_second']:,.0f} tokens/s, one at a time "
+        f"generation ({evaluated['precision']}, {evaluated['micro_batch_size']} prompts together at most) {evaluated['tokens_per_second']:,.0f} tokens/s, one at a time "
         f"{evaluated['tokens_per_second_single']:,.0f}, same ids {evaluated['same_as_single']}, peak {evaluated['peak_memory_bytes'] / 1e9:.2f} GB"
     )

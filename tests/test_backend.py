@@ -81,6 +81,30 @@ def test_cards_before_volta_are_refused():
     backend.require_capability("Tesla V100-SXM2-16GB", (7, 0))
 
 
+def test_cards_older_than_torchs_kernels_are_refused():
+    """torch 2.11 and later from PyPI have no kernels of a V100 (pytorch #172352)."""
+    with pytest.raises(UserError, match=r"V100.* 7\.0; this torch has kernels from 7\.5 on") as told:
+        backend.require_capability("Tesla V100-SXM2-16GB", (7, 0), ["sm_75", "sm_80", "sm_120", "compute_120"])
+    assert "torch>=2.8,<2.11" in told.value.fix
+    backend.require_capability("Tesla T4", (7, 5), ["sm_75", "sm_120"])
+
+
+def test_the_share_of_a_cards_peak_counts_what_is_computed():
+    """By torch's own counter: frozen maps have no gradient of their weights."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    maps = torch.nn.Sequential(*(torch.nn.Linear(64, 64, bias=False) for _ in range(4)))
+    maps[2].requires_grad_(False), maps[1].requires_grad_(False)
+    x = torch.randn(10, 64, requires_grad=True)
+    with FlopCounterMode(display=False) as counted:
+        maps(x).sum().backward()
+    frozen = trained = 2 * 64 * 64
+    share = backend.share_of_peak(frozen, trained, 1e9, ADA)
+    assert share == pytest.approx(counted.get_total_flops() / 10 * 1e9 / 165.2e12, abs=1e-4)
+    assert backend.share_of_peak(frozen, trained, 1e9, CPU) is None and backend.share_of_peak(frozen, trained, None, ADA) is None
+
+
 def test_a_gpu_that_torch_cannot_use_is_told_with_the_reason(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert backend.why_no_gpu(False, [], "12.8") is None
@@ -117,11 +141,6 @@ def test_one_gpu_is_pinned_before_torch(given, left, tmp_path):
 ])
 def test_a_cards_peak_is_known_or_null(name, tflops):
     assert backend.peak_flops(name) == (tflops and tflops * 1e12)
-
-
-def test_the_share_of_a_cards_peak_is_counted_in_useful_operations():
-    assert backend.share_of_peak(7_000_000_000, 2000, ADA) == pytest.approx(6 * 7e9 * 2000 / 165.2e12, abs=1e-4)
-    assert backend.share_of_peak(7_000_000_000, 2000, CPU) is None and backend.share_of_peak(7_000_000_000, None, ADA) is None
 
 
 FACTS = {"computes_in": "bfloat16", "versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}

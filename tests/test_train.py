@@ -223,6 +223,28 @@ def test_out_of_memory_halves_the_room_and_repeats_the_step(tmp_path, tokens, mo
     assert losses(tight) == pytest.approx(losses(calm), abs=1e-4) and facts["tokens"] == free["tokens"]
 
 
+def test_where_half_the_rows_take_as_much_fewer_are_taken(tmp_path, tokens, monkeypatch, capsys):
+    """End to end the room is capped, so that half of many rows may be no less."""
+    import torch
+
+    real, calls = adapter.new, count(1)
+    monkeypatch.setattr(layout, "_END_TO_END", 200)
+
+    def small(*given):
+        model = real(*given)
+
+        def forward(module, inputs):
+            if next(calls) == 7:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        model.get_input_embeddings().register_forward_pre_hook(forward)
+        return model
+
+    monkeypatch.setattr(adapter, "new", small)
+    facts, _ = trained(tmp_path, tokens, ["train.epochs=0.5", "train.micro_batch_size=8"])
+    assert facts["micro_batch_size"] < 4 and f"room for {facts['micro_batch_size']} of the longest rows" in capsys.readouterr().err
+
+
 def test_a_row_that_does_not_fit_alone_is_told(tmp_path, tokens, monkeypatch):
     import torch
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from alt_lite import measure
 from alt_lite.config import load_recipe
 from alt_lite.dataset import rows_for
 from alt_lite.decide import decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.model import backend, train, unsloth
+from alt_lite.model import backend, shape, train, unsloth
 from alt_lite.rundir import read_json, read_rows
 from alt_lite.tokens.encode import encode_rows
 
@@ -55,6 +56,24 @@ def in_child(code: str, tmp_path, **environment: str) -> subprocess.CompletedPro
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
     )
+
+
+@needs_unsloth
+def test_a_recipes_shape_is_measured_by_unsloth(monkeypatch):
+    recipe = load_recipe("qwen3_0_6b", ["model.backend=unsloth"])
+    monkeypatch.setitem(shape.PUBLISHED, recipe.model.name, shape.Shape("qwen3", 64, 2, 4, 2, 16, 128, 2048, True))
+    measured, _ = measure.measure(recipe, "bench", steps=3)
+    assert measured["backend"] == "unsloth" and measured["tokens_per_second"] > 0 and measured["final_loss"] > 0
+
+
+@needs_unsloth
+def test_memory_that_ends_while_the_base_is_loaded_is_told_in_two_lines(tmp_path, tokens, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import torch\ndef small(*_, **__): raise torch.OutOfMemoryError('CUDA out of memory.')\ntorch.nn.Embedding.__init__ = small\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UserError, match="the GPU's memory is too small, or another"):
+        trained(tmp_path / "run", tokens, "unsloth")
 
 
 @needs_unsloth

@@ -13,11 +13,10 @@ import typer
 
 from alt_lite.cli import data_verbs, dataset_verbs, eval_verbs, export_verbs, run_verbs, tiny_verbs
 from alt_lite.console import say
-from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OutOfTime, UserError
+from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OUT_OF_MEMORY, OutOfTime, UserError, is_out_of_memory
 
 _INTERRUPTED = 130
 _FULL = ("no space left on the disk", "free some space; the same command goes on from here")
-_OUT_OF_MEMORY = ("the GPU's memory is too small, or another program holds it", "close other programs, eval.precision=4bit, or a smaller model; the same command goes on from here")
 _PATH_ERRORS = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 app = typer.Typer(
@@ -58,8 +57,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         if _is_usage_error(error):
             verb = "" if prog.endswith(".recipe") else _verb(arguments)
             _leave(error.format_message(), f"{prog} {verb}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for that
-            _leave(*_OUT_OF_MEMORY, EXIT_USER_ERROR)
+        if is_out_of_memory(error):
+            _leave(*OUT_OF_MEMORY, EXIT_USER_ERROR)
         if "No space left on device" in str(error):  # torch and safetensors wrap the OSError
             _leave(*_FULL, EXIT_USER_ERROR)
         raise

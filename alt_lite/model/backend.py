@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,7 +67,7 @@ def device() -> Device:
             say(f"{cards} GPUs are here; one is used (CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']})")
         properties = torch.cuda.get_device_properties(0)
         capability = (properties.major, properties.minor)
-        require_capability(properties.name, capability)
+        require_capability(properties.name, capability, torch.cuda.get_arch_list())
         # Emulated bf16 (before 8.0) does not count: it is slower than fp16.
         return Device("cuda", properties.name, properties.total_memory, capability >= (8, 0), capability, unsloth_version())
     # Setting the number, even to what it is, stops MKL from choosing another per call, which would
@@ -79,16 +80,22 @@ def device() -> Device:
     return Device("cpu", name, psutil.virtual_memory().total, unsloth=unsloth_version(), no_gpu=no_gpu)
 
 
-def require_capability(name: str, capability: tuple[int, int]) -> None:
-    """Refuse a card that today's kernels do not run on.
+def require_capability(name: str, capability: tuple[int, int], built: Sequence[str] = ()) -> None:
+    """Refuse a card that today's kernels, or those `built` into this torch (sm_75, …), do not run on.
 
     Raises:
-        UserError: the card is older than Volta, such as Kaggle's P100.
+        UserError: the card is older than Volta, such as Kaggle's P100, or than this torch's oldest.
     """
     if capability < CAPABILITY:
         raise UserError(
             f"{name} has compute capability {capability[0]}.{capability[1]}; torch's, Triton's and bitsandbytes' kernels need {CAPABILITY[0]}.{CAPABILITY[1]}",
             "on Kaggle choose the accelerator T4; or CUDA_VISIBLE_DEVICES=-1 python -m alt_lite.recipe tiny runs on the CPU",
+        )
+    oldest = min((int(arch[3:]) for arch in built if re.fullmatch(r"sm_\d+", arch)), default=0)
+    if 10 * capability[0] + capability[1] < oldest:
+        raise UserError(
+            f"{name} has compute capability {capability[0]}.{capability[1]}; this torch has kernels from {oldest / 10:.1f} on",
+            "pip install --force-reinstall 'torch>=2.8,<2.11' --index-url https://download.pytorch.org/whl/cu126",
         )
 
 
@@ -176,12 +183,17 @@ def peak_flops(name: str) -> float | None:
     return PEAK_TFLOPS[max(known, key=len)] * 1e12 if known else None
 
 
-def share_of_peak(weights: int, tokens_per_second: float | None, here: Device) -> float | None:
-    """Give the share of a card's peak that training's useful arithmetic is (MFU): 6 operations per weight
-    and token (Kaplan et al. 2020), what is computed twice for checkpoints not counted; None on a CPU and
-    for cards whose peak is not known."""
+def share_of_peak(frozen: int, trained: int, tokens_per_second: float | None, here: Device) -> float | None:
+    """Give the share of a card's peak that training's useful arithmetic is (MFU): 2 operations per weight and
+    token forward, 2 for the gradient of what goes into it, 2 for its own where it is trained (Kaplan et al.
+    2020); what is computed twice for checkpoints, and attention's scores, are not counted. None on a CPU and
+    for cards whose peak is not known.
+
+    Args:
+        frozen: weights of linear maps that are not trained, the output head among them.
+    """
     peak = peak_flops(here.name) if here.kind == "cuda" else None
-    return round(6 * weights * tokens_per_second / peak, 4) if peak and tokens_per_second else None
+    return round((4 * frozen + 6 * trained) * tokens_per_second / peak, 4) if peak and tokens_per_second else None
 
 
 def peak_memory() -> int:

@@ -32,6 +32,12 @@ def row_order(n: int, epochs: float, batch_size: int, seed: int) -> list[list[in
     return [order[i : min(i + batch_size, total)] for i in range(0, total, batch_size)]
 
 
+def room(longest: int, micro: int, layout: str, pack: int | None = None) -> int:
+    """Tokens that are in memory at once: those of `micro` of the longest rows, end to end no more than a mask allows."""
+    tokens = micro * longest
+    return tokens if layout in ("padded", "grouped") else min(tokens, _END_TO_END, (layout == "packed" and pack) or _END_TO_END)
+
+
 def micro_batches(step: Sequence[int], lengths: Sequence[int], layout: str, micro: int, pack: int | None = None) -> list[list[int]]:
     """Cut a step's rows into what is in memory at once.
 
@@ -46,24 +52,23 @@ def micro_batches(step: Sequence[int], lengths: Sequence[int], layout: str, micr
     """
     if layout == "padded":
         return [list(step[i : i + micro]) for i in range(0, len(step), micro)]
-    room = micro * max(lengths)
+    most = room(max(lengths), micro, layout, pack)
     if layout == "grouped":
         groups: list[list[int]] = []
         for row in sorted(step, key=lambda i: (-lengths[i], i)):
             if groups:
                 longest, rows = lengths[groups[-1][0]], len(groups[-1]) + 1
                 padding = longest * rows - sum(lengths[i] for i in groups[-1]) - lengths[row]
-                if longest * rows <= room and padding < _PADDING * longest * rows:
+                if longest * rows <= most and padding < _PADDING * longest * rows:
                     groups[-1].append(row)
                     continue
             groups.append([row])
         return groups
     packed = layout == "packed"
-    room = min(room, _END_TO_END, (packed and pack) or _END_TO_END)
     lines: list[list[int]] = []
     for row in sorted(step, key=lambda i: (-lengths[i], i)) if packed else step:
         open_ = lines if packed else lines[-1:]
-        line = next((line for line in open_ if sum(lengths[i] for i in line) + lengths[row] <= room), None)
+        line = next((line for line in open_ if sum(lengths[i] for i in line) + lengths[row] <= most), None)
         if line is None:
             lines.append(line := [])
         line.append(row)

@@ -13,6 +13,7 @@ from alt_lite.config import Recipe, load_recipe, recipe_names
 from alt_lite.decide import Decision, Device
 from alt_lite.errors import UserError
 from alt_lite.generate.fit import cache_bytes, prompt_bytes, prompts_together
+from alt_lite.model.layout import room
 from alt_lite.model.shape import PUBLISHED, Shape
 
 # Longest row that is assumed where the rows are not at hand.
@@ -34,8 +35,6 @@ _LOGIT = 16
 # embeddings, head and norms to fp32 (model/adapter.py), and every layer then computes its outputs in fp32 too.
 KEPT = {"transformers": 2, "unsloth": 2}
 KEPT_FP16 = {"transformers": 4, "unsloth": 2}
-# Copies of all scores in fp32 where SDPA has no fused kernel: softmax and two gradients; the first of them is saved.
-_SCORES = 3
 # Checkpoints on disk at most: two are kept, and one is written before the oldest goes.
 _CHECKPOINTS = 3
 _SMALL_FILES = 60_000_000
@@ -104,27 +103,25 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     """Estimate the peak of training with `rows` rows of `longest` tokens in memory at once.
 
     It comes in the backward pass: either while the loss of one chunk of tokens is differentiated, or while one layer is, which gradient
-    checkpointing computes once more. Unsloth's peak lies below this: it keeps checkpoints in the machine's memory, works in place, and
-    cuts the loss so that it takes at most half of what is free.
+    checkpointing computes once more. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
+    loss is told to take no more than ours (model/unsloth.py).
     """
-    width, stream, tokens = (4 if device.kind == "cpu" else 2), stream_width(recipe, device, backend), rows * longest
+    width, stream = (4 if device.kind == "cpu" else 2), stream_width(recipe, device, backend)
+    tokens = max(longest, room(longest, rows, layout, recipe.model.max_length))
     apart = layout in ("padded", "grouped")
     # Rows together need a mask: of each row on itself where they are padded, of all on all where they lie end to end.
     mask = (rows * longest**2 if apart else tokens**2) if rows > 1 else 0
-    saved, mlp = _layer(shape, recipe, tokens, width, stream, masked=bool(mask))
+    # Before compute capability 8.0 they are repeated in any case (model/load.py).
+    old = device.kind == "cuda" and not device.bf16 and backend == "transformers"
+    saved, mlp = _layer(shape, recipe, tokens, width, stream, repeated=bool(mask) or old)
     # Its backward pass needs six numbers of the MLP's width, of which `mlp` is saved.
     fresh = 6 * stream * shape.intermediate_size * tokens - mlp
-    score = 0
-    if not mask and device.kind == "cuda" and not device.bf16 and backend == "transformers" and shape.num_key_value_heads < shape.num_attention_heads:
-        # Grouped heads without a mask reach a fused kernel from compute capability 8.0 on only (transformers #48633).
-        score = 4 * shape.num_attention_heads * longest**2
-    saved += width * mask + score
+    saved += width * mask
     unpacked = max(out * into for out, into in shape.linears.values()) * width if recipe.model.load_in_4bit else 0
     n = adapter_parameters(shape, recipe)
     # Where computing is in 16 bit, autocast makes a copy of what trains in fp32, and keeps it to the end of the forward pass.
     copies = 0 if width == 4 else width * n
-    # The MLP's is over, and what it saved is gone, when the attention's backward pass comes.
-    layer = max(fresh, (_SCORES - 1) * score - mlp) + stream * shape.hidden_size * tokens + unpacked
+    layer = fresh + stream * shape.hidden_size * tokens + unpacked
     loss = _loss(shape, tokens, width, stream)
     if recipe.train.gradient_checkpointing:
         kept = shape.num_hidden_layers * stream * shape.hidden_size * tokens + mask
@@ -140,10 +137,10 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
         "activations": kept,
         "one layer" if layer > loss else "logits": max(layer, loss),
     }
-    return Peak("training", _around(parts, kept + max(layer, loss), device), f"{rows} row{'s' if rows > 1 else ''} of {longest:,} tokens at once")
+    return Peak("training", _around(parts, kept + max(layer, loss), device), f"{rows} row{'s' if rows > 1 else ''} of {longest:,} tokens at once" if tokens == rows * longest else f"{tokens:,} tokens end to end at once")
 
 
-def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, masked: bool) -> tuple[int, int]:
+def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, repeated: bool) -> tuple[int, int]:
     """Bytes that one layer saves for its backward pass, and how many of them in its MLP."""
     hidden, queries, keys = shape.hidden_size, shape.num_attention_heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
     norms = 2 * 4 * (hidden + 1)  # their inputs in fp32
@@ -151,8 +148,8 @@ def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, m
         norms += 4 * (queries + keys)
     # Inputs of the adapter: shared where they have the width that is computed in, else cast once for each map.
     inputs = (2 * hidden if stream == width else 5 * hidden) * width
-    # Turned queries, keys, values, output; under a mask keys and values are repeated for every head.
-    attention = width * (2 * queries + (2 * queries if masked else 2 * keys)) + 4 * shape.num_attention_heads
+    # Turned queries, keys, values, output; under a mask keys and values are `repeated` for every head.
+    attention = width * (2 * queries + (2 * queries if repeated else 2 * keys)) + 4 * shape.num_attention_heads
     mlp = (3 * stream + width) * shape.intermediate_size
     adapter = width * recipe.lora.r * len(recipe.lora.targets)
     return tokens * (norms + inputs + attention + mlp + adapter), tokens * mlp

@@ -18,9 +18,10 @@ from typing import Any
 from alt_lite.config import Recipe
 from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen
-from alt_lite.errors import OutOfTime, UserError
+from alt_lite.errors import OutOfTime, UserError, is_out_of_memory
 from alt_lite.model import adapter, checkpoints, layout, unsloth
 from alt_lite.model.backend import peak_memory, share_of_peak
+from alt_lite.model.shape import read
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
@@ -166,8 +167,10 @@ def train(
     report(done, "resumed" if checkpoint else "")
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise _too_small(min(lengths), max(lengths)) from error
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise _too_small(min(lengths), max(lengths)) from error
+        raise
     if logger.stopped:
         raise OutOfTime
     adapter.save(trainer.model, recipe, places.adapter)
@@ -176,7 +179,8 @@ def train(
     total = sum(lengths[i] for step in steps for i in step)
     seconds = sum(row["seconds"] for row in log)
     speed = total / seconds if seconds else None
-    weights = model.get_base_model().num_parameters(exclude_embeddings=True)
+    shape = read(model.config)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return {
         "rows": len(rows),
         "steps": log[-1]["step"],
@@ -190,7 +194,7 @@ def train(
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
         "tokens_per_second": round(speed, 1) if speed else None,
-        "mfu": share_of_peak(weights, speed, device),
+        "mfu": share_of_peak(shape.linear_parameters + shape.vocab_size * shape.hidden_size, trained, speed, device) if shape else None,
         "peak_memory_bytes": peak_memory(),
         "final_loss": round(sum(row["loss"] for row in log[-10:]) / len(log[-10:]), 5),
     }
@@ -213,6 +217,9 @@ def _trainer(
         micro = chosen(decisions, "train.micro_batch_size")
         compared = False
 
+        def room(self) -> int:
+            return layout.room(max(lengths), self.micro, self.layout, recipe.model.max_length)
+
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return SequentialSampler(train_dataset or self.train_dataset)
 
@@ -223,15 +230,16 @@ def _trainer(
                     if not self.compared:
                         self.compare_with_single_rows(model)
                     return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length))
-                except (torch.OutOfMemoryError, RuntimeError) as error:
-                    # Unsloth's loss has an error of its own for it.
-                    if self.micro == 1 or not (isinstance(error, torch.OutOfMemoryError) or "GPU memory available" in str(error)):
+                except RuntimeError as error:
+                    if self.room() <= max(lengths) or not is_out_of_memory(error):
                         raise
                 # Here, not in the except block, whose traceback holds the tensors that did not fit.
                 model.zero_grad()
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
-                self.micro //= 2
+                before = self.room()
+                while self.micro > 1 and self.room() == before:
+                    self.micro //= 2
                 tell(f"train: out of memory at step {self.state.global_step + 1}; room for {self.micro} of the longest rows at once from here on, a step keeps its {len(step)} rows")
 
         def backward(self, model: Any, parts: Sequence[Sequence[int]]) -> Any:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from alt_lite.config import Recipe
 from alt_lite.console import say
 from alt_lite.decide import Decisions, Device
-from alt_lite.errors import OutOfTime, UserError
+from alt_lite.errors import OUT_OF_MEMORY, OutOfTime, UserError, is_out_of_memory
 from alt_lite.tokens.encode import Encoded
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def train_apart(
     places.checkpoints.mkdir(parents=True, exist_ok=True)
     log = places.checkpoints / LOG
     say(f"train: Unsloth trains in a process of its own; what it prints is in {log}")
-    environment = {**os.environ, "UNSLOTH_COMPILE_LOCATION": str(compile_folder()), "UNSLOTH_DISABLE_STATISTICS": "1"}
+    # GiB that its loss may take at once, as much as the estimate counts; by itself it takes half of what is free, up to 4.
+    environment = {"UNSLOTH_CE_LOSS_TARGET_GB": "0.5", **os.environ, "UNSLOTH_COMPILE_LOCATION": str(compile_folder()), "UNSLOTH_DISABLE_STATISTICS": "1"}
     with log.open("ab") as out:
         child = subprocess.Popen(
             [sys.executable, "-c", _CHILD, json.dumps(sys.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, env=environment
@@ -143,6 +144,10 @@ def main() -> None:
         send(user_error=[error.message, error.fix])
     except OutOfTime:
         send(out_of_time=True)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        send(user_error=OUT_OF_MEMORY)
     else:
         send(facts=facts)
 
