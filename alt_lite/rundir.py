@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alt_lite.config import Recipe
+from alt_lite.console import say
 from alt_lite.errors import UserError
 
 MANIFEST = "run.json"
@@ -81,6 +82,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     whole = data[: data.rfind(b"\n") + 1].decode("utf-8")
     # Not splitlines(): it also cuts at characters that stand raw inside JSON strings.
     return [json.loads(line) for line in whole.split("\n") if line]
+
+
+def set_aside(path: Path, wanted: Container[str], what: str) -> list[dict[str, Any]]:
+    """Give a file's responses whose ids are `wanted`, but for requests that failed. Those of other settings go
+    into a file beside it, from which they come back when their settings do; `path` itself is left to the caller."""
+    rows, aside = read_rows(path), path.with_name(f"{path.stem}.other{path.suffix}")
+    known = {row["id"]: row for row in read_rows(aside)}
+    others = [row for row in rows if row["id"] not in wanted and row["finish"] != "error"]
+    if others:
+        write_jsonl(aside, {**known, **{row["id"]: row for row in others}}.values())
+        say(f"{what}: {len(others)} responses of other settings are set aside in {aside.name}, for when these are asked for again")
+    found = {**known, **{row["id"]: row for row in rows if row["finish"] != "error"}}
+    return [row for id_, row in found.items() if id_ in wanted]
 
 
 def _digest(value: Any) -> str:

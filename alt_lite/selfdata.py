@@ -16,7 +16,7 @@ from alt_lite.data.sampled import Method, Sample, before_guard, messages, row_se
 from alt_lite.dataset import endpoint_of, row_lengths
 from alt_lite.errors import UserError
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response, here, served
-from alt_lite.rundir import RunDir, append_jsonl, read_rows, write_jsonl, write_text
+from alt_lite.rundir import RunDir, append_jsonl, read_rows, set_aside, write_jsonl, write_text
 
 if TYPE_CHECKING:
     from alt_lite.evals.judging.guards import Guard
@@ -46,8 +46,7 @@ def _generate(
 ) -> list[TrainingRow]:
     who, engine, controls, tokens = _model(recipe)
     wanted = {content_id(who, messages(row, method), vars(decoding), row_seed(row, seed)): row for row in rows}
-    # Rows of other settings leave the file; a request that failed is made again.
-    kept = [line for line in read_rows(out / RESPONSES) if line["id"] in wanted and line["finish"] != "error"]
+    kept = set_aside(out / RESPONSES, wanted, "generate")
     write_jsonl(out / RESPONSES, kept)
     have = {line["id"] for line in kept}
     missing = [(id_, row) for id_, row in wanted.items() if id_ not in have]

@@ -99,6 +99,24 @@ def test_the_running_estimate_counts_plain_prompts_by_the_rule_judge():
     assert str(skill).startswith("correct 100%")
 
 
+def test_responses_of_other_settings_are_set_aside_and_come_back(tmp_path, capsys):
+    asked = []
+
+    def engine(them, decoding):
+        asked.append(len(them))
+        return answers(*([COMPLIES] * len(them)))(them, decoding)
+
+    def respond(*tasks):
+        runner.respond(runner.Subject("model", "d", engine), tasks, tmp_path, runner.Settings("16bit", 8))
+        return read_rows(tmp_path / "t" / "responses.jsonl")
+
+    many = replace(HARM, prompts=tuple(replace(PROMPT, prompt_id=f"p{n}", messages=({"role": "user", "content": f"Do {n}."},)) for n in range(5)))
+    whole = respond(many)
+    assert [row["prompt_id"] for row in respond(replace(many, prompts=many.prompts[:2]))] == ["p0", "p1"]
+    assert " t: 3 responses of other settings are set aside in responses.other.jsonl" in capsys.readouterr().err
+    assert sorted(row["id"] for row in respond(many)) == sorted(row["id"] for row in whole) and asked == [5]
+
+
 def test_the_plain_request_is_kept_behind_an_attack(tmp_path):
     from alt_lite.evals.attacks import attacked
 

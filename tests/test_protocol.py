@@ -104,6 +104,16 @@ def test_attacks_are_added_beside_the_plain_prompts():
     assert [prompt.attack for prompt in over.prompts] == [None, "assessment_flip"]
 
 
+def test_attacks_are_on_plain_prompts_only_and_a_task_keeps_its_own_flips():
+    """The embedded world's tasks bring flipped prompts: neither is an attack put on top of those, nor are they made twice."""
+    plain = built("eval.suite=tiny", "eval.limit=4", "eval.tasks=harm_objects").tasks[0]
+    made = built("eval.suite=tiny", "eval.limit=4", "eval.tasks=harm_objects", "eval.attacks=prefix_injection,assessment_flip").tasks[0]
+    added = made.prompts[len(plain.prompts) :]
+    assert made.prompts[: len(plain.prompts)] == plain.prompts and any(p.attack == "assessment_flip" for p in plain.prompts)
+    assert {p.attack for p in added} == {"prefix_injection"} and len(added) == sum(p.attack is None for p in plain.prompts)
+    assert not any(p.prefill for p in added)
+
+
 def test_prompts_carry_the_system_prompt_that_is_trained_with():
     plan = built("eval.limit=2", "data.system=Be kind.", "eval.attacks=multi_turn")
     for task in plan.tasks:

@@ -62,6 +62,14 @@ def test_degenerate_clusters_still_have_width():
     assert paired.low == -1.0 and -1.0 < paired.high < -0.7
 
 
+def test_a_mean_that_happens_to_be_of_zeros_and_ones_is_no_rate():
+    some = [0.0, 1.0] + [0.0] * 38
+    names = [str(i) for i in range(40)]
+    assert stats.cluster_bootstrap(some, names, rate=False).method == "cluster_bootstrap"
+    assert stats.cluster_bootstrap_paired(some, [0.0] * 40, names, rate=False).method == "cluster_bootstrap"
+    assert stats.cluster_bootstrap(some, names).method == "wilson_on_clusters"
+
+
 def test_cluster_interval_covers_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits, trials = 0, 200

@@ -82,13 +82,15 @@ LOCAL_ONLY = ("prefill_trace", "prefill_answer", "template_stripped", FLIP)
 
 def attacked(task: Task, names: Sequence[str]) -> Task:
     """Add each attack's prompts to a task, beside the plain ones: attacks to harm tasks, the flipped
-    assessment to over-refusal tasks as well. An adaptive attack writes its prompts while it runs, so
-    that its prompt is the plain one."""
+    assessment to over-refusal tasks as well, unless they bring their own. An adaptive attack writes its
+    prompts while it runs, so that its prompt is the plain one."""
     if task.kind == "skill":
         return task
     added: list[EvalPrompt] = []
-    for name in dict.fromkeys(names):
+    plain = [prompt for prompt in task.prompts if prompt.attack is None]
+    there = {prompt.attack for prompt in task.prompts}
+    for name in (name for name in dict.fromkeys(names) if name not in there):
         if task.kind == "harm" or name == FLIP:
             change = ATTACKS[name][0] if name in ATTACKS else _plain
-            added += [replace(change(prompt), attack=name, goal=prompt.messages[-1]["content"]) for prompt in task.prompts]
+            added += [replace(change(prompt), attack=name, goal=prompt.messages[-1]["content"]) for prompt in plain]
     return replace(task, prompts=(*task.prompts, *added))

@@ -20,7 +20,7 @@ from alt_lite.evals.estimate import Estimate
 from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import STRUCTURE, Judge, judge_structure
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response
-from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl
+from alt_lite.rundir import append_jsonl, read_json, read_rows, set_aside, write_json, write_jsonl
 
 RESPONSES, JUDGEMENTS, ATTACKS, SUITE, SUBJECTS = "responses.jsonl", "judgements.jsonl", "attacks.jsonl", "suite.json", "subjects.json"
 
@@ -100,7 +100,7 @@ def respond(
                 by = adaptive.digest(prompt.attack) if adaptive and prompt.attack in ADAPTIVE else None
                 id_ = response_id(subject, prompt, decoding, settings.precision, settings.seed_of(prompt, sample), by)
                 wanted[id_] = (prompt, sample)
-        kept, reused = _kept(path, wanted), 0
+        kept, reused = set_aside(path, wanted, f"{folder.name} {task.name}"), 0
         have = {row["id"] for row in kept}
         for other in reuse:
             for row in _kept(other / task.name / RESPONSES, wanted) if len(have) < len(wanted) else ():
@@ -108,7 +108,6 @@ def respond(
                     kept.append(row)
                     have.add(row["id"])
                     reused += 1
-        # Rows of other settings leave the file; what remains is written whole.
         write_jsonl(path, kept)
         taken_over += reused
         if reused:
@@ -131,7 +130,7 @@ def respond(
                 append_jsonl(path, rows)
                 estimate.add(rows)
                 done += len(rows)
-                made_tokens += sum(row["n_tokens"] for row in rows)
+                made_tokens += sum(row["n_tokens"] or 0 for row in rows)
                 seconds = max(time.monotonic() - began, 1e-6)
                 bar(done, f"{(done - len(have)) / seconds:.3g}/s, {made_tokens / seconds:,.0f} tokens/s{', ' if str(estimate) else ''}{estimate}")
                 if stop():
@@ -175,7 +174,7 @@ def _row(
         "id": id_, "task": prompt.task, "prompt_id": prompt.prompt_id, "attack": prompt.attack, "sample": sample,
         "seed": settings.seed_of(prompt, sample), "messages": list(messages or prompt.messages), "label": prompt.label, "language": prompt.language,
         "reference": prompt.reference, "completion": made.text, "trace": made.trace, "answer": made.answer,
-        "n_tokens": made.n_tokens, "finish": made.finish, **({"goal": prompt.goal} if prompt.goal else {}),
+        "n_tokens": made.n_tokens, "finish": made.finish, **({"goal": prompt.goal} if prompt.goal else {}), **({"prefill": prompt.prefill} if prompt.prefill else {}),
         **({"error": made.error} if made.error else {}),
     }
 

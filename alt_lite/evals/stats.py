@@ -65,32 +65,32 @@ def mcnemar_exact(a: Sequence[int], b: Sequence[int]) -> float:
     return float(binomtest(only_b, only_a + only_b, 0.5).pvalue)
 
 
-def cluster_bootstrap(values: Sequence[float], clusters: Sequence[str], seed: int = 0, level: float = 0.95) -> Interval:
+def cluster_bootstrap(values: Sequence[float], clusters: Sequence[str], seed: int = 0, level: float = 0.95, rate: bool = True) -> Interval:
     """Percentile interval of a mean, whole clusters drawn with replacement (Field and Welsh 2007).
 
-    For rates with events, or non-events, in fewer than _FEW clusters the bootstrap is too narrow, or
+    For a `rate` with events, or non-events, in fewer than _FEW clusters the bootstrap is too narrow, or
     has no width at all: Wilson with the number of clusters as n then.
     """
     sums, sizes = _by_cluster(values, clusters)
     means = sums / sizes
-    if set(values) <= {0, 1} and (min((sums > 0).sum(), (sums < sizes).sum()) < _FEW or np.ptp(means) == 0):
+    if rate and (min((sums > 0).sum(), (sums < sizes).sum()) < _FEW or np.ptp(means) == 0):
         limits = wilson(float(np.sum(sums) / np.sum(sizes)) * len(sums), len(sums), level)
         return Interval(limits.low, limits.high, "wilson_on_clusters")
     return _bootstrap(sums, sizes, seed, level)
 
 
 def cluster_bootstrap_paired(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seed: int = 0, level: float = 0.95
+    a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seed: int = 0, level: float = 0.95, rate: bool = True
 ) -> Interval:
     """Percentile interval of mean(b) - mean(a), whole clusters of pairs drawn with replacement.
 
-    For rates that change, or do not change, in fewer than _FEW clusters: Newcombe on one pair per
+    For a `rate` that changes, or does not change, in fewer than _FEW clusters: Newcombe on one pair per
     cluster then.
     """
     deltas = [y - x for x, y in zip(a, b, strict=True)]
     sums, sizes = _by_cluster(deltas, clusters)
     _, alike = np.unique(np.round(sums / sizes, 6), return_counts=True)
-    if set(a) | set(b) <= {0, 1} and len(sums) - alike.max() < _FEW:
+    if rate and len(sums) - alike.max() < _FEW:
         first = {name: (int(x), int(y)) for name, x, y in zip(clusters, a, b, strict=True)}
         limits = newcombe_paired([x for x, _ in first.values()], [y for _, y in first.values()], level)
         # One pair per cluster may miss what all pairs say.

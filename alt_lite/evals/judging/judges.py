@@ -21,9 +21,16 @@ STRUCTURE = "structure@2"
 ATTACK_SCORER = "attack_scorer@1"
 
 
+def own_trace(response: Mapping[str, Any]) -> str | None:
+    """Give what the model wrote of its trace itself, without a `prefill` that was put into its mouth."""
+    put = (response.get("prefill") or "").partition("</think>")[0].strip()
+    trace: str | None = response["trace"]
+    return trace and trace.removeprefix(put)
+
+
 def judge_structure(response: Mapping[str, Any]) -> tuple[str | None, float | None]:
     """Give the trace's own verdict on the request, and the characters of the trace before it."""
-    trace = response["trace"]
+    trace = own_trace(response)
     if trace is None:
         return None, None
     found = structure.find(trace)
