@@ -188,8 +188,10 @@ class Chat:
         """Write the conversation, one line a turn and model, as `structure` and `judge` read it; how many lines.
 
         Raises:
-            UserError: the file is there already, and not from this session.
+            UserError: nothing was asked; or the file is there already, and not from this session.
         """
+        if not self.turns:
+            raise UserError("nothing has been asked yet", "ask something first")
         if path.exists() and path.resolve() not in self._saved:
             raise UserError(f"{path} is there already", "name another file")
         rows = [

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+
 EXIT_USER_ERROR = 2
 EXIT_OUT_OF_TIME = 3
 
 
+# What an OSError says where a disk, a quota or the largest file allowed is full.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# torch and safetensors wrap it.
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 # Message and fix where a GPU's memory ended; what cuBLAS, CUDA itself and Unsloth's loss say of it.
 OUT_OF_MEMORY = (
     "the GPU's memory is too small, or another program holds it",
@@ -25,6 +31,11 @@ class UserError(Exception):
 
 class OutOfTime(Exception):
     """`--max-minutes` is over; what is done is kept, the same command goes on (exit status 3)."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether a disk was full, by the system's error or by what libraries make of it."""
+    return (isinstance(error, OSError) and error.errno in DISK_FULL) or any(text in str(error) for text in _DISK_FULL)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

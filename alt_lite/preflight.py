@@ -89,6 +89,8 @@ def need_disk(recipe: Recipe, shape: Shape, folder: Path, run: Path) -> None:
     if "download" in parts and _disk_of(folder) != _disk_of(run):
         _require(parts.pop("download"), folder, "the base model's weights", "free some space, or set HF_HOME to a folder on a larger disk")
     console.print(preflight.disk(parts, free_disk(run)), soft_wrap=True)
+    later = memory.disk(shape, recipe, downloads=False, exports=True)["export"]
+    say(f"  export --to gguf would take {preflight.size(later)} of disk more (f16 and q8_0; estimate)")
     _require(sum(parts.values()), run, f"a run of {recipe.name}", "free some space, or put the run elsewhere with --run-dir")
 
 

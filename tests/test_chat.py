@@ -148,6 +148,11 @@ def test_a_saved_conversation_can_be_read_by_structure(fresh, monkeypatch, capsy
     assert status == 0 and len(out.splitlines()) == 4
 
 
+def test_nothing_is_saved_before_anything_was_asked(fresh, monkeypatch, capsys, tmp_path):
+    say_to(monkeypatch, fresh, f"/save {tmp_path / 'talk.jsonl'}")
+    assert "nothing has been asked yet" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_save_leaves_other_files_alone(fresh, monkeypatch, capsys, tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text("mine\n")

@@ -570,4 +570,24 @@ def test_in_half_precision_a_proof_allows_ties_and_rounding_and_nothing_else():
     """On a GPU: one step of bf16 is an eighth at logits of 16 to 32."""
     proof = merge.MergeProof("original", "bfloat16", 24, "bfloat16", max_logit_difference=0.5, greedy_agreement=0.9, max_logit_share=0.02, greedy_explained=1.0)
     assert proof.proved and not dataclasses.replace(proof, greedy_explained=0.95).proved and not dataclasses.replace(proof, max_logit_share=0.2).proved
-    assert not dataclasses.replace(proof, computed="float32").proved
+    # Computed in fp32, weights written in bf16 are rounded all the same; fp16's steps are too fine for that.
+    assert dataclasses.replace(proof, computed="float32").proved and not dataclasses.replace(proof, computed="float32", dtype="float16").proved
+
+
+def test_a_right_merge_of_a_bf16_model_is_proved_on_a_cpu_and_a_wrong_one_is_not(tmp_path, tokens, monkeypatch):
+    base = make_base(tmp_path / "base", "qwen3", False, torch.bfloat16, "1GB")
+    adapter = make_adapter(tmp_path / "adapter", base)
+    recipe = load_recipe("tiny", [f"model.name={base}", "merge.base=original"])
+    prompts = [list(range(10 + n, 40 + n)) for n in range(12)]
+    proof = merge.merge(recipe, adapter, tmp_path / "merged", tokens, prompts, CPU)
+    assert proof.dtype == "bfloat16" and proof.greedy_agreement < 1 and proof.proved, proof
+    whole = merge.write
+
+    def spoilt(merging, out, tokens):
+        whole(merging, out, tokens)
+        tensors = load_file(out / "model.safetensors")
+        tensors["lm_head.weight"] = tensors["lm_head.weight"].roll(1, 1)
+        save_file(tensors, out / "model.safetensors", {"format": "pt"})
+
+    monkeypatch.setattr(merge, "write", spoilt)
+    assert not merge.merge(recipe, adapter, tmp_path / "merged", tokens, prompts, CPU).proved

@@ -98,6 +98,7 @@ def test_a_look_shows_both_peaks_and_the_disk(tmp_path, capsys):
     decisions = looked(tmp_path)
     err = capsys.readouterr().err
     assert "training, estimate:" in err and "evaluation, estimate:" in err and "disk, estimate:" in err and err.count("fits") == 3
+    assert "export --to gguf would take 3.5 MB of disk more" in err
     assert decisions["train.micro_batch_size"].value == 16 and not (tmp_path / "runs").exists()
 
 

@@ -104,7 +104,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, tokens, capsys):
     kept = tmp_path / "cut" / "checkpoints"
     (kept / "checkpoint-99").mkdir()
     _, resumed = trained(tmp_path, tokens, settings, where="cut")
-    assert not (kept / "checkpoint-99").exists() and "checkpoint-99 is cut; goes on from step 3" in capsys.readouterr().err
+    assert not (kept / "checkpoint-99").exists() and "checkpoint-99 is cut or damaged; goes on from step 3" in capsys.readouterr().err
     assert weights(resumed) == weights(whole)
     assert losses(resumed) == losses(whole)
     assert [row["step"] for row in read_rows(resumed.log)] == [1, 2, 3, 4, 5, 6]
@@ -184,7 +184,21 @@ def test_a_checkpoint_cut_after_it_was_complete_is_told_and_the_one_before_it_us
     state = last / "optimizer.pt"
     state.write_bytes(state.read_bytes()[:-100])
     _, resumed = trained(tmp_path, tokens, ["train.epochs=1"])
-    assert "checkpoint-5 is cut; goes on from step 4" in capsys.readouterr().err
+    assert "checkpoint-5 is cut or damaged; goes on from step 4" in capsys.readouterr().err
+    assert weights(resumed) == weights(whole)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "trainer_state.json"])
+def test_a_checkpoint_damaged_without_a_change_of_size_is_not_used(tmp_path, tokens, whole, capsys, name):
+    steps = iter(range(100))
+    with pytest.raises(OutOfTime):
+        trained(tmp_path, tokens, ["train.epochs=1"], stop=lambda: next(steps) >= 4)
+    path = tmp_path / "run" / "checkpoints" / "checkpoint-5" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    _, resumed = trained(tmp_path, tokens, ["train.epochs=1"])
+    assert "checkpoint-5 is cut or damaged; goes on from step 4" in capsys.readouterr().err
     assert weights(resumed) == weights(whole)
 
 

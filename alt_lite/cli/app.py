@@ -13,7 +13,15 @@ import typer
 
 from alt_lite.cli import data_verbs, dataset_verbs, eval_verbs, export_verbs, run_verbs, tiny_verbs
 from alt_lite.console import say
-from alt_lite.errors import EXIT_OUT_OF_TIME, EXIT_USER_ERROR, OUT_OF_MEMORY, OutOfTime, UserError, is_out_of_memory
+from alt_lite.errors import (
+    EXIT_OUT_OF_TIME,
+    EXIT_USER_ERROR,
+    OUT_OF_MEMORY,
+    OutOfTime,
+    UserError,
+    is_disk_full,
+    is_out_of_memory,
+)
 
 _INTERRUPTED = 130
 _FULL = ("no space left on the disk", "free some space; the same command goes on from here")
@@ -48,7 +56,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             _leave(*_FULL, EXIT_USER_ERROR)
         if error.errno in _PATH_ERRORS:
             _leave(f"{error.strerror}: {error.filename}", "check that path and its permissions, or choose another", EXIT_USER_ERROR)
@@ -59,7 +67,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
             _leave(error.format_message(), f"{prog} {verb}--help", EXIT_USER_ERROR)  # type: ignore[attr-defined]
         if is_out_of_memory(error):
             _leave(*OUT_OF_MEMORY, EXIT_USER_ERROR)
-        if "No space left on device" in str(error):  # torch and safetensors wrap the OSError
+        if is_disk_full(error):
             _leave(*_FULL, EXIT_USER_ERROR)
         raise
     if status == _INTERRUPTED:  # so typer tells of Ctrl-C

@@ -137,7 +137,8 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
         own = folder / "chat_template.jinja"
         write_text(own, template)
     manifest = RunDir(run).manifest
-    base = str(load.model_folder(recipe.model)) if recipe.embedded else recipe.model.name
+    local = recipe.embedded or Path(recipe.model.name).is_dir()
+    base = str(load.model_folder(recipe.model).resolve()) if local else recipe.model.name
     context = read_json(run / "merged" / "config.json")["max_position_embeddings"]
     script = serving.vllm_script(recipe, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context, own)
     write_text(folder / "vllm.sh", script)

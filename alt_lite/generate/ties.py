@@ -26,9 +26,10 @@ class Differences:
     tolerance: float
 
 
-def compare(model: Any, prompts: Sequence[list[int]], one: Sequence[list[int]], other: Sequence[list[int]]) -> Differences:
-    """Compare the ids that two ways made of the same prompts; the model is asked once for each difference."""
-    tolerance = TOLERANCE[str(model.dtype).removeprefix("torch.")]
+def compare(model: Any, prompts: Sequence[list[int]], one: Sequence[list[int]], other: Sequence[list[int]], rounded: str | None = None) -> Differences:
+    """Compare the ids that two ways made of the same prompts; the model is asked once for each difference. What
+    was `rounded` to a coarser precision than the model computes in is judged by that one's steps."""
+    tolerance = TOLERANCE[rounded or str(model.dtype).removeprefix("torch.")]
     gaps = [gap(model, prompt, a, b) for prompt, a, b in zip(prompts, one, other, strict=True) if a != b]
     return Differences(len(one), len(gaps), sum(found <= tolerance for found in gaps), max(gaps, default=0.0), tolerance)
 

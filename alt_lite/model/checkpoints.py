@@ -5,14 +5,15 @@ While training, the two newest stay. Once the adapter is saved, only the newest 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from alt_lite.rundir import read_json, write_json
 
-# Written last, with every file's size: without it the checkpoint was cut by a kill, and a file that has
-# another size now was cut afterwards (a full disk, a copy that was interrupted).
+# Written last, with every file's digest: without it the checkpoint was cut by a kill, and a file that has
+# another digest now was cut or damaged afterwards (a full disk, a power cut, a bad copy).
 COMPLETE = "complete"
 KEPT = 2
 
@@ -24,14 +25,19 @@ def step_of(checkpoint: Path) -> int:
 def mark(checkpoint: Path) -> None:
     """Say that a checkpoint is whole."""
     files = [path for path in checkpoint.rglob("*") if path.is_file() and path.name != COMPLETE]
-    write_json(checkpoint / COMPLETE, {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in sorted(files)})
+    write_json(checkpoint / COMPLETE, {path.relative_to(checkpoint).as_posix(): _digest(path) for path in sorted(files)})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint was completed and every file still has the size that it had then."""
+    """Tell whether a checkpoint was completed and every file still is what it was then."""
     try:
-        sizes = read_json(checkpoint / COMPLETE)
-        return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+        digests = read_json(checkpoint / COMPLETE)
+        return bool(digests) and all(_digest(checkpoint / name) == digest for name, digest in digests.items())
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -43,7 +49,7 @@ def last(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Path 
     for path in found:
         if path not in whole:
             before = f"step {step_of(whole[-1])}" if whole else "the beginning"
-            tell(f"train: {path.name} is cut; goes on from {before}")
+            tell(f"train: {path.name} is cut or damaged; goes on from {before}")
             shutil.rmtree(path)
     return whole[-1] if whole else None
 

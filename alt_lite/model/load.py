@@ -44,7 +44,7 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
         return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, httpx.HTTPError) as error:
         first = str(error).splitlines()[0]
-        raise UserError(f"cannot get {model.name} from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
+        raise UserError(f"{model.name} is no folder here, and cannot be had from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
 
 
 def load_tokens(model: ModelSection) -> Tokens:

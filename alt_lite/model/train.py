@@ -9,6 +9,7 @@ fraction of an epoch is possible, and a resumed run meets the same rows again.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -344,9 +345,11 @@ def _logger(
 
         def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             # A finite loss may still have led to weights that are not: they show in the next step's loss.
+            made = places.checkpoints / f"checkpoint-{state.global_step}"
             if not all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad):
+                shutil.rmtree(made)
                 raise not_finite("the adapter is not finite", state.global_step)
-            checkpoints.mark(places.checkpoints / f"checkpoint-{state.global_step}")
+            checkpoints.mark(made)
 
     return Logger()
 

@@ -255,7 +255,7 @@ def _told(path: Path, quant: str, checked: dict[str, Any]) -> str:
 
 def _done(out: Path, path: Path, digest: str) -> bool:
     entry = read_record(out).get(path.name, {})
-    return path.is_file() and entry.get("source") == digest and entry.get("bytes") == path.stat().st_size
+    return path.is_file() and entry.get("source") == digest and entry.get("proved") is not False and entry.get("bytes") == path.stat().st_size
 
 
 def read_record(out: Path) -> dict[str, Any]:

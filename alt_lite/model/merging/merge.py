@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from alt_lite.config import Recipe
 from alt_lite.console import progress, say
 from alt_lite.decide import Device
-from alt_lite.errors import UserError
+from alt_lite.errors import UserError, is_disk_full
 from alt_lite.generate import ties
 from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.local import generate
@@ -30,7 +29,6 @@ _NEW_TOKENS = 64
 _KEPT_LOGITS = 4_000_000  # numbers of a prompt that are kept to be compared: three models' are in memory at once
 _LOADABLE = 0.9  # of the free memory, for a whole model's weights
 _DISK_MARGIN = 64_000_000  # tokenizer files and indices
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class MergeProof:
     the shift against the 4-bit model that was trained, the quantisation error where `base` is original.
 
     Both sides compute in `computed`. In half precision a merged weight rounds otherwise than base and adapter
-    apart, so that there the difference counts as a share of the largest logit, `max_logit_share`, and a
+    apart, and where computing is in fp32, weights written in bf16 are rounded all the same (fp16's steps are
+    eight times finer): there the difference counts as a share of the largest logit, `max_logit_share`, and a
     greedy output may part where two tokens are as good as equal: `greedy_explained` is the share that is
     the same but for that (generate/ties.py).
 
@@ -66,9 +65,10 @@ class MergeProof:
     def proved(self) -> bool:
         if self.max_logit_difference is None:
             return self.tensors == self.tensors_right and bool(self.tensors_changed)
-        if self.computed == "float32":
+        rounded = _rounded(self.computed, self.dtype)
+        if rounded == "float32":
             return self.max_logit_difference <= TOLERANCE and self.greedy_agreement == 1.0
-        return (self.max_logit_share or 0.0) <= ties.TOLERANCE[self.computed] and self.greedy_explained == 1.0
+        return (self.max_logit_share or 0.0) <= ties.TOLERANCE[rounded] and self.greedy_explained == 1.0
 
     def __str__(self) -> str:
         start, beyond = f"into the {self.base} base, {self.dtype}; ", "" if self.proved else " — BEYOND the tolerance"
@@ -79,6 +79,11 @@ class MergeProof:
             f"{self.greedy_agreement:.0%} of greedy outputs equal{beyond}; against the 4-bit model trained: "
             f"{self.shift_max_logit_difference:.2g}, {self.shift_greedy_agreement:.0%}"
         )
+
+
+def _rounded(computed: str, written: str) -> str:
+    """The precision whose steps tell apart what is the same but for rounding."""
+    return written if written == "bfloat16" else computed
 
 
 def base_model(recipe: Recipe, folder: Path, device: Device) -> Any:
@@ -112,7 +117,7 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     try:
         trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
         expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device), adapter), tokens, prompts)
-        got = _seen(lambda: load.load_full(out, device), tokens, prompts, expected)
+        got = _seen(lambda: load.load_full(out, device), tokens, prompts, expected, str(dtype).removeprefix("torch."))
     except torch.OutOfMemoryError:
         say("merge: memory ended while answers were compared: the tensors are spot-checked")
         return _spot_checked(recipe.merge.base, merging, out)
@@ -170,7 +175,7 @@ def write(merging: Merging, out: Path, tokens: Tokens) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         if old.exists() and not out.exists():
             old.rename(out)
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if is_disk_full(error):
             kept = f"; the earlier {out.name}/ is as it was" if out.exists() else ""
             raise UserError(f"the disk became full while {out} was written{kept}", room) from error
         raise
@@ -196,17 +201,17 @@ class _Seen:
     explained: float | None
 
 
-def _seen(make: Callable[[], Any], tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None = None) -> _Seen:
+def _seen(make: Callable[[], Any], tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None = None, written: str = "") -> _Seen:
     """Observe a model that is loaded for this alone, and gone before the next one comes."""
     model = make()
     try:
-        return _observe(model, tokens, prompts, beside)
+        return _observe(model, tokens, prompts, beside, written)
     finally:
         del model
         load.free_memory()
 
 
-def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None) -> _Seen:
+def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _Seen | None, written: str) -> _Seen:
     """Logits at every position of every prompt, of large vocabularies at the last ones; the greedy continuations."""
     import torch
 
@@ -220,11 +225,11 @@ def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _
     for batch in generate(model, tokens, prompts, _NEW_TOKENS, batch_size=len(prompts)):
         for generated in batch:
             ids[generated.index] = list(generated.ids)
-    explained = None
+    explained, computed = None, str(model.dtype).removeprefix("torch.")
     if beside:
-        found = ties.compare(model, prompts, ids, beside.ids)
+        found = ties.compare(model, prompts, ids, beside.ids, _rounded(computed, written))
         explained = 1 - (found.differing - found.explained) / found.n
-    return _Seen(logits, ids, str(model.dtype).removeprefix("torch."), explained)
+    return _Seen(logits, ids, computed, explained)
 
 
 def _logit_difference(a: _Seen, b: _Seen, inside: bool = False) -> float:
