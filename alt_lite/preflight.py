@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import console, say
@@ -28,10 +30,12 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     from alt_lite.report import preflight
 
     folder = model_folder(recipe.model, weights=False)
-    shape = read(read_json(folder / "config.json"))
+    shape = read(_config(folder))
     if shape is None:
         say(f"  no estimate of memory and disk: the architecture is none of {', '.join(KNOWN)}")
         return decisions
+    for path in sorted(folder.glob("*.safetensors")):
+        _require_whole(path)
     free = free_memory(here, chosen(decisions, "model.backend"))
     fitted = memory.fit(recipe, shape, here, free, longest, chosen(decisions, "model.backend"), chosen(decisions, "train.layout")) if trains else None
     # Of the card's memory, not of what happens to be free: the same command must decide the same when it goes on.
@@ -49,6 +53,36 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     for decision in made.values():
         say(f"  {decision}")
     return {**decisions, **made}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Read a model's config.json.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return read_json(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} holds no config.json that can be read ({str(error).splitlines()[0]})", "name a complete model folder, or get that file anew") from error
+
+
+def _require_whole(path: Path) -> None:
+    """Look whether a file of weights is as long as its head says; nothing else of it is read.
+
+    Raises:
+        UserError: it is cut or damaged.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            head = int.from_bytes(file.read(8), "little")
+            tensors = json.loads(file.read(min(head, size)))
+        ends = max(tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        head = ends = 0
+    if 8 + head + ends != size:
+        raise UserError(f"{path} is cut or damaged", "get that file anew")
 
 
 def precision(recipe: Recipe, here: Device, folder: Path) -> Decision | None:

@@ -36,6 +36,21 @@ def test_a_folder_without_a_tokenizer_or_without_weights(tmp_path, command):
     assert not (tmp_path / "out" / "run.json").exists()
 
 
+def test_a_base_with_damaged_files_is_told_before_the_run(tmp_path, command):
+    source = model_folder(load_recipe("tiny").model)
+
+    def cut(path):
+        path.write_bytes(path.read_bytes()[:-100])
+
+    damages = [("config.json", Path.unlink), ("config.json", cut), ("tokenizer.json", cut), ("model.safetensors", cut), ("model.safetensors", lambda path: path.write_bytes(b"x" * 50))]
+    for number, (name, damage) in enumerate(damages):
+        folder = shutil.copytree(source, tmp_path / f"model{number}")
+        damage(folder / name)
+        status, _, err = command("check", "tiny", f"model.name={folder}")
+        error, _ = told(err)
+        assert status == 2 and folder.name in error and any(word in error for word in ("damaged", name)), err
+
+
 def test_an_adapter_whose_base_is_missing(tmp_path, command, finished):
     adapter = tmp_path / "adapter"
     shutil.copytree(finished / "adapter", adapter)

@@ -113,8 +113,11 @@ def load(folder: Path, family: Family) -> Tokens:
     from transformers import PreTrainedTokenizerFast
 
     path = _file(folder)
-    raw = Tokenizer.from_file(str(path))
-    fast = PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+    try:
+        raw = Tokenizer.from_file(str(path))
+        fast = PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+    except Exception as error:  # the package tokenizers raises nothing more particular
+        raise UserError(f"{folder}: its tokenizer's files are cut or damaged ({str(error).splitlines()[0]})", "get the folder's files anew") from error
     fast.padding_side = "left"
     ids: dict[str, int] = {}
     for control in family.controls:
