@@ -293,8 +293,8 @@ def _replies(engine: Engine, recipe: Recipe, asked: list[list[dict[str, str]]]) 
         raise UserError(f"{len(failed)} of {len(asked)} requests failed, the first: {failed[0]}", "the same command asks for these again, the others are kept")
 
 
-def endpoint_of(recipe: Recipe) -> Any:
-    """The recipe's server, with its only model where none is named.
+def endpoint_of(recipe: Recipe, key: str = "endpoint.model") -> Any:
+    """The recipe's server, with its only model where none is named by `key`.
 
     Raises:
         UserError: there is no server, or it has several models.
@@ -309,7 +309,7 @@ def endpoint_of(recipe: Recipe) -> Any:
     if section.model:
         return server
     if len(models) != 1:
-        raise UserError(f"{section.url} names {f'{len(models)} models: ' + ', '.join(models[:5]) if models else 'no model'}", "endpoint.model=NAME")
+        raise UserError(f"{section.url} names {f'{len(models)} models: ' + ', '.join(models[:5]) if models else 'no model'}", f"{key}=NAME")
     say(f"endpoint: the model {models[0]}, the only one at {section.url}")
     return endpoint.Endpoint(section.url, models[0], section.key_variable, section.concurrency)
 

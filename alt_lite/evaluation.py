@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     name = str(model)
     server, path = "://" in name, Path(name)
     in_run = path.is_dir() and (path.resolve().parent / MANIFEST).is_file()
+    if not in_run and path.is_dir() and (path / MANIFEST).is_file() and not (path / "config.json").is_file():
+        there = [str(path / kind) for kind in ("merged", "adapter") if (path / kind).is_dir()]
+        raise UserError(f"{path} is a run's folder, which holds no model itself", f"name {' or '.join(there)}" if there else "finish the run first")
     recipe = _settings(path.resolve().parent if in_run else None, name, ((f"eval.suite={suite}",) if suite else ()) + tuple(overrides))
     backend.prepare_environment()
     here = backend.device()
@@ -66,15 +70,20 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     batch_size = chosen(decisions, "eval.batch_size")
     if not server:
         subject = subjects.one(recipe, path, here, plan.settings.precision, batch_size)
+    began = time.monotonic()
     with folder.locked():
         folder.begin(recipe, {
-            "device": here.name, "evaluated": evaluated, "precision": plan.settings.precision,
+            # What computes behind a server, and in which precision, nobody knows.
+            "device": None if server else here.name, "evaluated": evaluated, "precision": None if server else plan.settings.precision,
             "embedded": str(decisions["eval.suite"].value).startswith("tiny"), "decoding": vars(plan.settings),
         })
         target = folder.path / "eval"
         runner.write_suite(target, plan.tasks, plan.settings.samples)
         with closing(subject):
-            reuse = subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+            # A server's model is known by its name alone, under which another one may have been served.
+            reuse = [] if server and not recipe.eval.base_from else subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+            if server and any(target.glob(f"*/*/{runner.RESPONSES}")):
+                say(f"  goes on with the responses in {folder.path}: the model behind {name} is taken to be the same as before")
             arms = list(plan.arms(subject.name))
             folder.note(arms=[arm for arm, _, _ in arms])
             for arm, tasks, adaptive in arms:
@@ -84,6 +93,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         for arm, tasks, _ in arms:
             runner.tell_errors(tasks, target / arm)
             protocol.judge(plan, tasks, target / arm, reuse)
+        folder.note(seconds=round(folder.manifest.get("seconds", 0) + time.monotonic() - began, 1))
         write_report(folder.path, summary.build(folder.path), markdown.render)
     say(f"wrote {folder.path}")
     return folder.path
@@ -91,10 +101,14 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
 
 def _settings(run: Path | None, name: str, overrides: tuple[str, ...]) -> Recipe:
     """Find the recipe whose prompt format and evaluation settings a model gets: its run's, a shipped one of
-    the same model, the recipe `tiny` for the embedded one; else R1's with all defaults."""
+    the same model, the recipe `tiny` for the embedded one; else R1's with all defaults. What a run was given on
+    its command line for its own evaluation (a limit, attacks) holds here too, and is said."""
     if run is not None:
         kept = recipe_of(run)
         recipe = with_overrides(kept, overrides)
+        given = {pair.partition("=")[0] for pair in overrides}
+        if taken := [pair for pair in kept.overrides if pair.startswith("eval.") and pair.partition("=")[0] not in given]:
+            say(f"  as in the run's own evaluation: {' '.join(taken)} (say them otherwise to change them)")
         system = system_prompt(kept)
         return recipe if recipe.data.system or not system else with_overrides(recipe, (f"data.system={system}",))
     if name == EMBEDDED:
@@ -119,7 +133,7 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
     """Compare two evaluations: each a run's folder (its tuned model), `RUN:base`, or an eval folder.
 
     Returns:
-        (`titles` and `metrics` of both as in report.json, `comparisons` entries paired on shared prompts).
+        (`titles` and `metrics` of both as in report.json, `comparisons` entries), all on the shared prompts.
 
     Raises:
         UserError: a folder holds no evaluation, or the two share no prompt.
@@ -131,12 +145,22 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
     (folder_a, name_a), (folder_b, name_b) = _evaluation(str(a)), _evaluation(str(b))
     suite_a, suite_b = read_json(folder_a.parent / SUITE), read_json(folder_b.parent / SUITE)
     shared = {task: facts for task, facts in suite_a.items() if task in suite_b}
-    before, after = summary.subject_tables(folder_a, suite_a), summary.subject_tables(folder_b, suite_b)
+    before, after, (both, n_a, n_b) = summary.shared_tables((folder_a, suite_a), (folder_b, suite_b))
     entries = score.adjust(summary.compare_tables(name_a, name_b, before, after, shared))
     if not entries:
         raise UserError(f"{a} and {b} share no prompt", "compare evaluations of the same suite and split")
+    if both < max(n_a, n_b):
+        say(f"compare: {both} responses are to prompts that both were asked; A has {n_a}, B {n_b}")
+    for line in _differences(folder_a.parent.parent, folder_b.parent.parent):
+        say(f"compare: {line}")
     metrics = [*summary.subject_metrics(name_a, before, suite_a), *summary.subject_metrics(name_b, after, suite_b)]
     return {"titles": {task: facts["title"] for task, facts in shared.items()}, "metrics": metrics}, entries
+
+
+def _differences(a: Path, b: Path) -> list[str]:
+    """Say in what two evaluations were not asked alike."""
+    first, second = ({"precision": found.get("precision"), **(found.get("decoding") or {})} for found in (RunDir(run).manifest for run in (a, b)))
+    return [f"{key} was {first.get(key)} for A and {second.get(key)} for B" for key in {**first, **second} if first.get(key) != second.get(key)]
 
 
 def _evaluation(name: str) -> tuple[Path, str]:

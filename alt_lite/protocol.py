@@ -102,22 +102,22 @@ def _adaptive(recipe: Recipe) -> Adaptive | None:
         return None
     if not recipe.eval.attacker:
         raise UserError(f"{', '.join(wanted)}: who writes the attack?", "eval.attacker=URL (eval.attacker_model=NAME), any OpenAI-compatible server")
-    attacker = _server(recipe, recipe.eval.attacker, recipe.eval.attacker_model)
+    attacker = _server(recipe, "attacker", recipe.eval.attacker, recipe.eval.attacker_model)
     return Adaptive(attacker, _scorer(recipe) if recipe.eval.scorer else attacker, recipe.eval.rounds)
 
 
 def _scorer(recipe: Recipe) -> Endpoint:
     given = recipe.eval
-    url, name = (given.scorer, given.scorer_model) if given.scorer else (given.attacker, given.attacker_model)
+    who, url, name = ("scorer", given.scorer, given.scorer_model) if given.scorer else ("attacker", given.attacker, given.attacker_model)
     if not url:
         raise UserError(f"eval.rubrics={','.join(given.rubrics)}: who judges?", "eval.scorer=URL (eval.scorer_model=NAME), any OpenAI-compatible server")
-    return _server(recipe, url, name)
+    return _server(recipe, who, url, name)
 
 
-def _server(recipe: Recipe, url: str, model: str | None) -> Endpoint:
+def _server(recipe: Recipe, who: str, url: str, model: str | None) -> Endpoint:
     from alt_lite.dataset import endpoint_of
 
-    return endpoint_of(replace(recipe, endpoint=recipe.endpoint.model_copy(update={"url": url, "model": model})))
+    return endpoint_of(replace(recipe, endpoint=recipe.endpoint.model_copy(update={"url": url, "model": model})), f"eval.{who}_model")
 
 
 def _tiny(recipe: Recipe, suite: str, precision: str) -> tuple[list[Task], Settings]:
@@ -227,7 +227,7 @@ def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Ta
             say(f"  no guard: harm tasks are read by the refusal judge alone ({decisions['eval.guard'].reason})")
         return by_rubric
     if "://" in name:
-        server = _server(recipe, name, recipe.eval.guard_model)
+        server = _server(recipe, "guard", name, recipe.eval.guard_model)
         return {f"{server.model}@1": guards.served(server), **by_rubric}
     guards.format_of(name)
 

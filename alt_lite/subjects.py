@@ -82,7 +82,12 @@ def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
 
     if not (path / "adapter_config.json").is_file():
         return path if path.is_dir() else load.model_folder(recipe.model.model_copy(update={"name": str(path)}), weights)
-    below = read_json(path / "adapter_config.json")["base_model_name_or_path"]
+    try:
+        below = str(read_json(path / "adapter_config.json")["base_model_name_or_path"] or "")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path / 'adapter_config.json'} is cut or damaged", "get that file anew") from error
+    if not below:
+        raise UserError(f"{path / 'adapter_config.json'} names no base model", "write its name or folder there as base_model_name_or_path")
     try:
         return load.model_folder(recipe.model.model_copy(update={"name": below}), weights)
     except UserError as error:

@@ -99,6 +99,28 @@ def test_the_running_estimate_counts_plain_prompts_by_the_rule_judge():
     assert str(skill).startswith("correct 100%")
 
 
+def test_what_is_cut_is_flagged_for_one_model_too(tmp_path, command):
+    status, out, _ = command("eval", "embedded", "--out", tmp_path / "e", "eval.tasks=harm_objects", "eval.limit=8", "eval.max_new_tokens=5")
+    row = next(line for line in out.splitlines() if "harmful_rate" in line)
+    assert status == 0 and "0.0 % [" in row and "100.0 % the other way (8 cut)" in row and "responses cut, failed or without a verdict" in out
+    assert "100.0 % the other way (8 cut)" in (tmp_path / "e" / "report.md").read_text()
+    assert read_json(tmp_path / "e" / "report.json")["run"]["seconds"] > 0
+
+
+def test_a_comparison_is_of_the_shared_prompts_and_says_what_was_asked_otherwise(tmp_path, command):
+    one, other = tmp_path / "a" / "e", tmp_path / "b" / "e"
+    for folder, limit, new in ((one, 3, 112), (other, 12, 30)):
+        assert command("eval", "embedded", "--out", folder, "eval.tasks=addition", f"eval.limit={limit}", f"eval.max_new_tokens={new}")[0] == 0
+    data, entries = evaluation.compare(one, other)
+    for entry in entries:
+        for side in ("a", "b"):
+            shown = next(m for m in data["metrics"] if m["model"] == entry[side] and all(m[key] == entry[key] for key in ("metric", "language", "judge", "part")))
+            assert shown["value"] == pytest.approx(entry[f"value_{side}"]) and shown["n"] == entry["n_pairs"] == 3
+    status, out, err = command("compare", one, other)
+    assert status == 0 and "compare: 6 responses are to prompts that both were asked; A has 6, B 24" in err and "comparisons (Holm)" in out
+    assert "compare: max_new_tokens was 112 for A and 30 for B" in err and "temperature" not in err
+
+
 def test_responses_of_other_settings_are_set_aside_and_come_back(tmp_path, capsys):
     asked = []
 

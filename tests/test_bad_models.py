@@ -51,6 +51,25 @@ def test_a_base_with_damaged_files_is_told_before_the_run(tmp_path, command):
         assert status == 2 and folder.name in error and any(word in error for word in ("damaged", name)), err
 
 
+def test_a_runs_own_folder_is_no_model_and_its_models_are_named(tmp_path, command, finished):
+    status, _, err = command("eval", finished, "--out", tmp_path / "out", "--suite", "tiny")
+    error, fix = told(err)
+    assert status == 2 and "is a run's folder" in error and f"{finished}/merged or {finished}/adapter" in fix
+
+
+def test_a_damaged_model_or_adapter_is_told_by_its_file(tmp_path, command, finished):
+    merged = shutil.copytree(finished / "merged", tmp_path / "merged")
+    (merged / "model.safetensors").write_bytes((merged / "model.safetensors").read_bytes()[:-100])
+    adapter = shutil.copytree(finished / "adapter", tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    for folder, text, word in ((merged, None, "merged"), (adapter, "{", "cut or damaged"), (adapter, json.dumps({**config, "base_model_name_or_path": None}), "names no base model")):
+        if text:
+            (adapter / "adapter_config.json").write_text(text)
+        status, _, err = command("eval", folder, "--out", tmp_path / word, "--suite", "tiny", "eval.limit=2", "eval.tasks=addition")
+        error, _ = told(err)
+        assert status == 2 and word in error, err
+
+
 def test_an_adapter_whose_base_is_missing(tmp_path, command, finished):
     adapter = tmp_path / "adapter"
     shutil.copytree(finished / "adapter", adapter)

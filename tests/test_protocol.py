@@ -333,9 +333,12 @@ def test_a_judge_is_calibrated_on_labels(command, tmp_path):
     assert status == 2 and "no file is given" in err
 
 
-def test_a_model_gets_its_own_runs_settings_and_else_what_the_task_needs(finished):
+def test_a_model_gets_its_own_runs_settings_and_else_what_the_task_needs(finished, capsys):
     """Not those of the recipe `tiny`, whose 112 tokens would cut every real response."""
+    capsys.readouterr()
     assert evaluation._settings(finished, str(finished / "merged"), ()).eval.limit == 4
+    assert "as in the run's own evaluation: eval.limit=4 (" in capsys.readouterr().err
+    assert evaluation._settings(finished, str(finished / "merged"), ("eval.limit=7",)).eval.limit == 7 and "own evaluation" not in capsys.readouterr().err
     for name in ("some/model", "http://localhost:1/v1", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"):
         recipe = evaluation._settings(None, name, ("eval.suite=quick",))
         assert recipe.eval.max_new_tokens is None and recipe.merge.base == "original" and recipe.model.name == name

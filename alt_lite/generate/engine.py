@@ -42,13 +42,14 @@ class Ask:
 @dataclass(frozen=True)
 class Response:
     """What came back: `text` with the prefill, split at `</think>` (DESIGN section 4); `index` points into
-    what was asked, `error` is one line, set only where `finish` is "error"."""
+    what was asked, `n_tokens` is None where a server does not tell, `error` is one line, set only where
+    `finish` is "error"."""
 
     index: int
     text: str
     trace: str | None
     answer: str | None
-    n_tokens: int
+    n_tokens: int | None
     finish: Literal["stop", "length", "error"]
     error: str | None = None
 
@@ -96,6 +97,6 @@ def served(server: endpoint.Endpoint, opens_trace: bool = False) -> Engine:
             trace, answer = reply.trace, reply.answer
             if opens_trace and trace is None and reply.finish == "length":
                 trace, answer = reply.text, None
-            yield [Response(reply.index, reply.text, trace, answer, reply.n_tokens or 0, reply.finish, reply.error)]
+            yield [Response(reply.index, reply.text, trace, answer, reply.n_tokens, reply.finish, reply.error)]
 
     return ask

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alt_lite.config import EMBEDDED, ModelSection
 from alt_lite.console import say
 from alt_lite.decide import Device
-from alt_lite.errors import UserError
+from alt_lite.errors import UserError, is_disk_full
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.families import FAMILIES
 from alt_lite.tokens.tokenizer import Tokens
@@ -80,11 +80,19 @@ def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedMode
 def _loaded(folder: Path, device: Device, dtype: Any, **settings: Any) -> PreTrainedModel:
     """Load so that the model computes what was published, and decodes as it is told to: transformers would
     take a repetition penalty, and all else that is not said, from the folder's generation_config.json."""
+    from json import JSONDecodeError
+
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     _repeat_shared_heads(device)
     heed_attn_factor()
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind, **settings)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind, **settings)
+    except (SafetensorError, JSONDecodeError, OSError, ValueError) as error:
+        if is_disk_full(error):
+            raise
+        raise UserError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}", "get the folder's files anew, if it is a model that transformers knows") from error
     model.generation_config = GenerationConfig()
     return model
 

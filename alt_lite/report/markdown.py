@@ -7,14 +7,14 @@ from typing import Any
 
 from alt_lite.report import tables
 from alt_lite.report.examples import examples
-from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, head_rows, single_rows
+from alt_lite.report.rows import HeadRow, arm_rows, head_rows, single_rows
 from alt_lite.report.summary import manifest_of
 
 
 def render(data: dict[str, Any], run: Path) -> str:
     """Render report.json and the run's before/after traces as Markdown."""
     values = manifest_of(run)["recipe"]["values"]
-    lines = [f"# {data['recipe']}", "", tables.title_line(data), "", tables.evaluated_line(data), ""]
+    lines = [f"# {data.get('evaluated') or data['recipe']}", "", tables.title_line(data), "", tables.evaluated_line(data), ""]
     rows = list(head_rows(data))
     if rows:
         lines += _table("base", "tuned", rows)
@@ -27,7 +27,7 @@ def render(data: dict[str, Any], run: Path) -> str:
             lines += [f"| metric ({model}) | value [95 % interval] | n |", "|---|---|---|", *("| " + " | ".join(map(_cell, row)) + " |" for row in single_rows(data, model)), ""]
         for a, b, compared in arm_rows(data):
             lines += _table(a, b, compared)
-        lines += [*agreement_lines(data), ""]
+        lines += [*tables.closing_lines(data), ""]
     for item in examples(run, values["report.examples"]):
         lines += [f"## {item.title}", "", _quote(item.prompt), ""]
         for name, row in (("base", item.base), ("tuned", item.tuned)):

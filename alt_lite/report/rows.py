@@ -51,7 +51,7 @@ def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
             else:
                 tuned = next((m for m in report["metrics"] if m["model"] == "tuned" and _is(m, task, metric)), None)
                 if tuned:
-                    yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), "", "structure")
+                    yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), _flag({"tuned": tuned}).strip(), "structure")
 
 
 def _headlines(report: dict[str, Any], entries: list[dict[str, Any]], metrics: dict[tuple, dict[str, Any]]) -> Iterator[HeadRow]:
@@ -83,10 +83,13 @@ def agreement_lines(report: dict[str, Any]) -> list[str]:
 
 
 def single_rows(report: dict[str, Any], model: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (label, value with interval, n) for one model alone."""
+    """Yield (label, value with interval and what it would be the other way, n) for one model alone."""
     for entry in report["metrics"]:
         if entry["model"] == model:
-            yield f"{_title(report, entry)}: {entry['metric']}{' under ' + entry['attack'] if entry['attack'] else ''}{', ' + entry['part'] if not entry['primary'] else ''}", _value(entry), str(entry["n"])
+            attack = f" under {entry['attack']}" if entry["attack"] else ""
+            whose = "" if entry["primary"] else f" ({entry['judge']}, {entry['part']})"
+            other = f", {_number(entry['value_max'], entry['metric'] in _MEANS)} the other way" if entry["value_max"] - entry["value"] > 1e-9 else ""
+            yield f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", f"{_value(entry)}{other}{_flag({'': entry})}", str(entry["n"])
 
 
 def arm_rows(report: dict[str, Any]) -> Iterator[tuple[str, str, list[HeadRow]]]:
@@ -119,10 +122,6 @@ def cut_share(report: dict[str, Any]) -> tuple[int, int]:
 def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dict[str, Any]], label: str, section: str) -> HeadRow:
     before = metrics.get(_key({**entry, "model": entry["a"]}))
     after = metrics.get(_key({**entry, "model": entry["b"]}))
-    flags = ""
-    for side in (before, after):
-        if side and side["truncated"] + side["unparsable"] + side["errors"] > _FLAGGED * side["n"]:
-            flags = f" ({side['truncated']} cut, {side['unparsable']} unparsable)"
     mean = entry["metric"] in _MEANS
     unit = 1 if mean else 100
     change = f"{entry['delta'] * unit:+.1f} [{entry['ci_low'] * unit:+.0f}, {entry['ci_high'] * unit:+.0f}]".replace("-", "−")
@@ -134,8 +133,18 @@ def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dic
         meaning += f", {entry['delta_max'] * unit:+.1f} the other way".replace("-", "−")
     return HeadRow(
         label, _value(before) if before else _number(entry["value_a"], mean), _value(after) if after else _number(entry["value_b"], mean),
-        change, p, str(entry["n_pairs"]), meaning + flags, section,
+        change, p, str(entry["n_pairs"]), meaning + _flag({entry["a"]: before, entry["b"]: after}), section,
     )
+
+
+def _flag(sides: dict[str, dict[str, Any] | None]) -> str:
+    """Name the sides of which more than 5 % of the responses have no verdict, and why (DESIGN section 5)."""
+    told = []
+    for name, side in sides.items():
+        if side and side["truncated"] + side["unparsable"] + side["errors"] > _FLAGGED * side["n"]:
+            counts = [f"{side[key]} {word}" for key, word in (("truncated", "cut"), ("unparsable", "unparsable"), ("errors", "failed")) if side[key]]
+            told.append(f"{name} {', '.join(counts)}".strip())
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _value(entry: dict[str, Any]) -> str:

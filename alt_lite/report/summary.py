@@ -32,9 +32,10 @@ def build(run: Path) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "recipe": recipe["name"],
+        "evaluated": manifest.get("evaluated"),
         "created": now(),
         "run": {
-            "seconds": round(sum(stage["seconds"] or 0 for stage in manifest["stages"].values()), 1),
+            "seconds": round(sum(stage["seconds"] or 0 for stage in manifest["stages"].values()) or manifest.get("seconds", 0), 1),
             "peak_memory_bytes": manifest.get("peak_memory_bytes"),
             "device": manifest.get("device"),
             "backend": manifest.get("backend"),
@@ -69,9 +70,22 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return RunDir(run).manifest
 
 
-def subject_tables(folder: Path, suite: dict[str, Any]) -> dict[str, score.SeriesTable]:
-    """Score one subject: task → series, for the tasks that have responses."""
-    return _tables(_judged_rows(folder, suite))
+def shared_tables(a: tuple[Path, dict[str, Any]], b: tuple[Path, dict[str, Any]]) -> tuple[dict[str, score.SeriesTable], dict[str, score.SeriesTable], tuple[int, int, int]]:
+    """Score two subjects, each (folder, suite), on the prompts that both were asked; gives the tables of each, and
+    how many responses are shared and how many each has."""
+    judged = [_judged_rows(*side) for side in (a, b)]
+    keys = [{(task, *_asked(row)) for task, (_, _, responses, _) in side.items() for row in responses} for side in judged]
+    shared = keys[0] & keys[1]
+    kept = [
+        {task: (kind, judges, [row for row in responses if (task, *_asked(row)) in shared], judgements) for task, (kind, judges, responses, judgements) in side.items()}
+        for side in judged
+    ]
+    first, second = map(_tables, kept)
+    return first, second, (len(shared), len(keys[0]), len(keys[1]))
+
+
+def _asked(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["prompt_id"], row["attack"], row["sample"]
 
 
 Judged = dict[str, tuple[str, list[str], list[dict[str, Any]], list[dict[str, Any]]]]

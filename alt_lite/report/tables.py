@@ -45,7 +45,7 @@ def report(data: dict[str, Any], run: Path, count: int = 3) -> RenderableType:
 def title_line(data: dict[str, Any]) -> str:
     """What was run, on what, in what time."""
     training, run = data.get("training") or {}, data["run"]
-    line = [data["recipe"]]
+    line = [data.get("evaluated") or data["recipe"]]
     line += [f"{key}={value}" for key, value in data.get("settings", {}).items()]
     if training:
         line += [
@@ -56,7 +56,7 @@ def title_line(data: dict[str, Any]) -> str:
         ]
     if run["peak_memory_bytes"]:
         line.append(f"peak {run['peak_memory_bytes'] / 2**30:.1f} GiB")
-    line += [f"{run['seconds']:.0f} s in all", str(run["device"])]
+    line += [f"{run['seconds']:.0f} s in all", *([run["device"]] if run["device"] else [])]
     return " · ".join(line)
 
 
@@ -66,15 +66,15 @@ def evaluated_line(data: dict[str, Any]) -> str:
         return "not evaluated"
     if not merge:
         return f"evaluated: one model by itself; {_decoding(data)}"
-    if data["run"]["precision"] == "4bit":
-        return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {_decoding(data)}, same prompts; the merged folder was only spot-checked"
     if merge["max_logit_difference"] is None:
-        return f"evaluated: the merged 16-bit model (its tensors spot-checked) against the {merge['base']} base; {_decoding(data)}, same prompts"
-    proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
-    return (
-        f"evaluated: the merged 16-bit model ({proof}: logits within {merge['max_logit_difference']:.1g}, greedy outputs "
-        f"{merge['greedy_agreement']:.0%} equal) against the {merge['base']} base; {_decoding(data)}, same prompts"
-    )
+        proof = "only spot-checked" if merge["proved"] else "spot-checked, and NOT what it must be"
+    else:
+        proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
+        proof += f": logits within {merge['max_logit_difference']:.1g}, greedy outputs {merge['greedy_agreement']:.0%} equal"
+    how = f"{_decoding(data)}, same prompts"
+    if data["run"]["precision"] == "4bit":
+        return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {how}; the merged folder was not evaluated ({proof})"
+    return f"evaluated: the merged 16-bit model ({proof}) against the {merge['base']} base; {how}"
 
 
 def _decoding(data: dict[str, Any]) -> str:
@@ -88,10 +88,11 @@ def _decoding(data: dict[str, Any]) -> str:
 
 def closing_lines(data: dict[str, Any]) -> list[str]:
     without, n = cut_share(data)
+    compared = data["comparisons"]
     lines = [
-        f"rates with 95 % intervals; p adjusted for {len(data['comparisons'])} comparisons (Holm); "
-        f"{without} of {n} responses cut or without a verdict, which count as the event not being there; "
-        "\"the other way\" is the change if they count as being there",
+        f"rates with 95 % intervals; {f'p adjusted for {len(compared)} comparisons (Holm); ' if compared else ''}"
+        f"{without} of {n} responses cut, failed or without a verdict, which count as the event not being there; "
+        f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there",
     ]
     lines += agreement_lines(data)
     pairs = [entry["n_pairs"] for entry in data["comparisons"] if entry["attack"] is None]
@@ -108,7 +109,8 @@ def next_steps(data: dict[str, Any], run: Path) -> list[str]:
 
 def comparison(data: dict[str, Any], entries: list[dict[str, Any]], a: str, b: str) -> RenderableType:
     """Render `compare A B`."""
-    return Group(Text(f"A: {a}\nB: {b}\n"), _head_table(list(compare_rows(data, entries)), "A", "B"))
+    lines = closing_lines({**data, "comparisons": entries, "run": {}})
+    return Group(Text(f"A: {a}\nB: {b}\n"), _head_table(list(compare_rows(data, entries)), "A", "B"), Text(), *map(Text, lines))
 
 
 def single(data: dict[str, Any]) -> RenderableType:
@@ -123,7 +125,7 @@ def single(data: dict[str, Any]) -> RenderableType:
         parts += [table, Text()]
     for before, after, compared in arm_rows(data):
         parts += [_head_table(compared, before, after), Text()]
-    return Group(*parts, *(Text(line) for line in agreement_lines(data)))
+    return Group(*parts, *map(Text, closing_lines(data)))
 
 
 def _head_table(rows: list[HeadRow], a: str = "base", b: str = "tuned") -> Table:
