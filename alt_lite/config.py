@@ -79,6 +79,7 @@ class EndpointSection(_Section):
     model: str | None = Field(None, description="the model's name there; null: the only one it has")
     key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key; local servers need none")
     concurrency: int = Field(8, ge=1, le=256, description="requests in flight")
+    timeout: float | None = Field(None, gt=0, description="seconds for one reply; null: 120, and a second for every 10 tokens it may have")
 
 
 class TrainSection(_Section):

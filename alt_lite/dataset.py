@@ -304,14 +304,14 @@ def endpoint_of(recipe: Recipe, key: str = "endpoint.model") -> Any:
     section = recipe.endpoint
     if not section.url:
         raise UserError("no endpoint is given", "endpoint.url=http://localhost:8000/v1")
-    server = endpoint.Endpoint(section.url, section.model or "", section.key_variable, section.concurrency)
+    server = endpoint.Endpoint(section.url, section.model or "", section.key_variable, section.concurrency, timeout=section.timeout)
     models = endpoint.check(server)
     if section.model:
         return server
     if len(models) != 1:
         raise UserError(f"{section.url} names {f'{len(models)} models: ' + ', '.join(models[:5]) if models else 'no model'}", f"{key}=NAME")
     say(f"endpoint: the model {models[0]}, the only one at {section.url}")
-    return endpoint.Endpoint(section.url, models[0], section.key_variable, section.concurrency)
+    return endpoint.Endpoint(section.url, models[0], section.key_variable, section.concurrency, timeout=section.timeout)
 
 
 def row_lengths(rows: Sequence[TrainingRow], tokens: Tokens | Plain | None) -> tuple[list[int], str]:

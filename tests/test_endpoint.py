@@ -240,6 +240,27 @@ def test_a_hanging_server_is_asked_again_and_then_ends_its_request_only():
     assert len(calls) == 2
 
 
+def test_a_server_that_always_hangs_is_told_after_the_first_requests():
+    over, calls = Event(), []
+
+    def hang(path, body):
+        calls.append(1)
+        over.wait(20)
+
+    try:
+        with server(hang) as running, pytest.raises(UserError, match="no reply in time to its first 2 requests") as told:
+            list(ask(at(running.url, timeout=0.4, retries=5, concurrency=2), [([{"role": "user", "content": str(n)}], Sampling(max_tokens=8)) for n in range(20)]))
+    finally:
+        over.set()
+    assert "endpoint.timeout=SECONDS" in told.value.fix and len(calls) <= 6  # each asked twice, not six times
+
+
+def test_a_long_reply_is_waited_for_longer():
+    from alt_lite.generate import patience
+
+    assert patience.seconds(None, 16_384) > 1600 and patience.seconds(None, 64) < 130 and patience.seconds(5.0, 16_384) == 5
+
+
 def test_a_server_that_stops_within_its_reply_ends_its_request_only():
     half = Answer(b'{"choices": [{"mess', headers={"Content-Type": "application/json", "Content-Length": "900"})
     assert_only_one_fails(bad_for("bad", lambda: half), "no reply in time", timeout=0.5, retries=0)

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from alt_lite.errors import UserError
+from alt_lite.generate import patience
 from alt_lite.method.structure import split_completion
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 _NO_KEY = "none"
+_SILENT = "no reply in time"
 _CHECK_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
 _LONGEST_MESSAGE = 300
@@ -50,14 +52,14 @@ _MODERATED = re.compile(r"moderation|flagged", re.IGNORECASE)
 class Endpoint:
     """A server and how to treat it: `url` is its base URL, such as http://localhost:8000/v1 (a missing
     /v1 is added only where the path is empty), `key_variable` the environment variable that holds its
-    key; local servers need none. `timeout` is in seconds, for one attempt at one reply."""
+    key; local servers need none. `timeout` is in seconds, for one attempt at one reply; None: by its length."""
 
     url: str
     model: str
     key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 8
     retries: int = 5
-    timeout: float = 600.0
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,21 +115,21 @@ def ask(
 
     Raises:
         UserError: what every request would meet: no server (found out only after the retries: `check`
-            is quicker), a key that is refused, no credit, an unknown model, a setting that the server
-            does not take. Apart from key and credit this is believed only before the first success;
+            is quicker), no reply in time to the first `concurrency` of them, a key that is refused, no
+            credit, an unknown model, a setting that the server does not take. Apart from key and credit this is believed only before the first success;
             after it a server counts as gone when it cannot be reached `concurrency` times in a row.
     """
-    client = _client(endpoint, endpoint.retries, endpoint.timeout)
+    client = _client(endpoint, endpoint.retries, max((patience.seconds(endpoint.timeout, sampling.max_tokens) for _, sampling in requests), default=1.0))
     outcomes: SimpleQueue[tuple[int, Reply | BaseException]] = SimpleQueue()
 
     def send(index: int, request: Request) -> None:
         try:
-            outcomes.put((index, _send(client, endpoint.model, index, *request)))
+            outcomes.put((index, _send(client, endpoint, index, *request)))
         except BaseException as error:  # else a bug here would leave the reader waiting for ever
             outcomes.put((index, error))
 
     waiting = iter(enumerate(requests))
-    in_flight = unreached = 0
+    in_flight = unreached = silent = 0
     stopped = succeeded = False
     try:
         while True:
@@ -142,12 +144,15 @@ def ask(
             index, outcome = _next(outcomes)
             in_flight -= 1
             if isinstance(outcome, Reply):
-                succeeded, unreached = True, 0
+                succeeded, unreached, silent = True, 0, 0
                 yield outcome
                 continue
             if not _is_failure(outcome):
                 raise outcome
             unreached = unreached + 1 if _no_connection(outcome) else 0
+            silent = silent + 1 if _describe(outcome, endpoint) == _SILENT else 0
+            if silent >= endpoint.concurrency and not succeeded:
+                raise UserError(f"{_shown(endpoint)} gave no reply in time to its first {silent} requests", "mend the server; or endpoint.timeout=SECONDS higher, endpoint.concurrency=N lower") from outcome
             if mistake := _mistake(outcome, endpoint, client, succeeded, unreached):
                 raise mistake from outcome
             yield Reply(index, "", None, None, None, "error", _describe(outcome, endpoint))
@@ -165,7 +170,7 @@ def check(endpoint: Endpoint) -> list[str]:
     """
     import openai
 
-    with _client(endpoint, 0, min(endpoint.timeout, _CHECK_SECONDS)) as client:
+    with _client(endpoint, 0, min(endpoint.timeout or _CHECK_SECONDS, _CHECK_SECONDS)) as client:
         try:
             return _model_ids(client)
         except openai.APIConnectionError as error:
@@ -186,16 +191,16 @@ def _client(endpoint: Endpoint, retries: int, timeout: float) -> OpenAI:
     Raises:
         UserError: the URL or the key cannot be used.
     """
-    from openai import DefaultHttpxClient, OpenAI, Timeout
+    from openai import OpenAI, Timeout
 
     key = _key(endpoint) or _NO_KEY
     if not (key.isascii() and key.isprintable()):
         raise UserError(f"the key in {endpoint.key_variable} holds characters that cannot be sent", f"set {endpoint.key_variable} again, to the key alone")
     url = _base_url(endpoint)
     # A proxy of the environment cannot reach a server on this machine.
-    direct = DefaultHttpxClient(trust_env=False) if urlsplit(url).hostname in _LOCAL and url.startswith("http:") else None
+    direct = urlsplit(url).hostname in _LOCAL and url.startswith("http:")
     return OpenAI(
-        base_url=url, api_key=key, max_retries=retries, http_client=direct, timeout=Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
+        base_url=url, api_key=key, max_retries=retries, http_client=patience.http_client(trust_env=not direct), timeout=Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
     )
 
 
@@ -229,16 +234,16 @@ def _next(outcomes: SimpleQueue[tuple[int, Reply | BaseException]]) -> tuple[int
             continue
 
 
-def _send(client: OpenAI, model: str, index: int, prompt: list[dict[str, str]] | Ids, sampling: Sampling) -> Reply:
-    settings = {name: value for name, value in asdict(sampling).items() if value is not None}
+def _send(client: OpenAI, endpoint: Endpoint, index: int, prompt: list[dict[str, str]] | Ids, sampling: Sampling) -> Reply:
+    settings = {name: value for name, value in asdict(sampling).items() if value is not None} | {"model": endpoint.model}
     extra: dict[str, Any] = {"top_k": settings.pop("top_k")} if "top_k" in settings else {}
     if isinstance(prompt, Ids):
         extra |= {"stop_token_ids": list(prompt.ends), "ignore_eos": True, "return_token_ids": True}
         extra |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}  # else `<think>` may be lost
-        completion = client.completions.create(model=model, prompt=list(prompt.ids), extra_body=extra, **settings)  # type: ignore[call-overload]
+        create, what = client.completions.create, {"prompt": list(prompt.ids), "extra_body": extra}
     else:
-        completion = client.chat.completions.create(model=model, messages=prompt, extra_body=extra or None, **settings)  # type: ignore[call-overload]
-    return _read(index, completion, chat=not isinstance(prompt, Ids))
+        create, what = client.chat.completions.create, {"messages": prompt, "extra_body": extra or None}
+    return _read(index, patience.create(create, **what, **settings), chat=not isinstance(prompt, Ids))
 
 
 def _read(index: int, completion: Any, chat: bool) -> Reply:
@@ -365,7 +370,7 @@ def _described(error: BaseException) -> str:
     if _no_connection(error):
         return cause
     if isinstance(error, openai.APITimeoutError):
-        return "no reply in time"
+        return _SILENT
     if isinstance(error, openai.APIConnectionError):
         return f"connection lost: {cause}"
     if isinstance(error, openai.APIStatusError):
