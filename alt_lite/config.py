@@ -236,7 +236,7 @@ def recipe_from_values(kept: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise UserError(f"the run's manifest does not fit this version ({where})", "run the recipe again with --fresh") from error
-    return Recipe(name=kept["name"], title=kept["title"], origin=dict(kept["origin"]), overrides=tuple(kept["overrides"]), **sections)
+    return Recipe(name=kept["name"], title=kept["title"], origin={**dict.fromkeys(_all_keys(), "default"), **kept["origin"]}, overrides=tuple(kept["overrides"]), **sections)
 
 
 def with_overrides(recipe: Recipe, overrides: Sequence[str]) -> Recipe:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alt_lite.config import SECTIONS, load_recipe, recipe_from_values, recipe_names, to_yaml
+from alt_lite.config import SECTIONS, load_recipe, recipe_from_values, recipe_names, to_yaml, with_overrides
 from alt_lite.errors import UserError
 
 REAL = {
@@ -108,3 +108,11 @@ def test_every_key_has_a_meaning():
 def test_values_that_mean_nothing_together_are_refused(pairs):
     with pytest.raises(UserError, match="merge.base|max_length"):
         load_recipe("tiny", pairs)
+
+
+def test_a_run_of_a_version_without_some_key_is_read_with_its_default():
+    recipe = load_recipe("tiny", ["eval.limit=4"])
+    kept = {"name": recipe.name, "title": recipe.title, "overrides": list(recipe.overrides), "values": recipe.values(), "origin": dict(recipe.origin)}
+    del kept["values"]["endpoint.timeout"], kept["origin"]["endpoint.timeout"]
+    read = with_overrides(recipe_from_values(kept), ["eval.seed=3"])
+    assert read.endpoint.timeout is None and read.origin["endpoint.timeout"] == "default" and (read.eval.limit, read.eval.seed) == (4, 3)

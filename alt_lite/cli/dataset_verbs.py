@@ -203,5 +203,5 @@ def _guard(guard: str | None, model: str | None, resolved: config.Recipe) -> Any
     from alt_lite.dataset import endpoint_of
 
     section = resolved.endpoint.model_copy(update={"url": guard, "model": model})
-    server = endpoint_of(replace(resolved, endpoint=section))
+    server = endpoint_of(replace(resolved, endpoint=section), "--guard-model")
     return f"served_guard@1:{server.model}", guards.served(server)

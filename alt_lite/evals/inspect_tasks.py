@@ -266,7 +266,7 @@ def response_row(state: TaskState, reference: str) -> Row:
         "attack": None if about["attack"] == "plain" else about["attack"], "sample": state.epoch - 1, "seed": None,
         "messages": [{"role": message.role, "content": message.text} for message in state.input],
         "label": about["label"], "language": about["language"], "reference": reference or None, "completion": text, "trace": trace,
-        "answer": answer, "n_tokens": state.output.usage.output_tokens if state.output.usage else 0, "finish": finish,
+        "answer": answer, "n_tokens": state.output.usage.output_tokens if state.output.usage else None, "finish": finish,
     }
 
 

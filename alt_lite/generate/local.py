@@ -14,11 +14,12 @@ from alt_lite.tokens.tokenizer import Tokens
 
 @dataclass(frozen=True)
 class Generated:
-    """One response: its text without the end-of-text token, its token count and ids with it."""
+    """One response: its text without the end-of-text token, its token count (None where a server does not tell)
+    and ids with it."""
 
     index: int
     text: str
-    n_tokens: int
+    n_tokens: int | None
     finish: Literal["stop", "length"]
     ids: tuple[int, ...] = ()
 

@@ -86,9 +86,9 @@ def completions(server: endpoint.Endpoint, tokens: Tokens) -> Engine:
         ]
         for reply in endpoint.ask(server, requests):
             if reply.finish == "error":
-                yield [Response(reply.index, "", None, None, 0, "error", reply.error)]
+                yield [Response(reply.index, "", None, None, None, "error", reply.error)]
                 continue
-            made = local.Generated(reply.index, reply.text, reply.n_tokens or 0, reply.finish)
+            made = local.Generated(reply.index, reply.text, reply.n_tokens, reply.finish)
             if reply.ids is not None:
                 made = local._cut(reply.index, list(reply.ids), tokens)
             yield [_response(made, asked[reply.index], tokens.family.opens_trace)]

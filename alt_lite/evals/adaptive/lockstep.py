@@ -79,7 +79,7 @@ class Game:
         """Play on as far as the journal has replies; what has failed is over."""
         if self.error and not self.finished:
             facts = {**dict.fromkeys(("rounds", "score", "success", "taken_back")), "malformed": self.malformed + sum(self.spoiled)}
-            self.finished = Finished(self.index, self.prompt.messages, Response(self.index, "", None, None, 0, "error", self.error), facts)
+            self.finished = Finished(self.index, self.prompt.messages, Response(self.index, "", None, None, None, "error", self.error), facts)
         while not self.finished:
             rows = [journal.get(self.id, self.key(k)) for k in range(len(self.steps))]
             if any(row is None for row in rows):
