@@ -30,8 +30,13 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     from alt_lite.report import preflight
 
     folder = model_folder(recipe.model, weights=False)
-    shape = read(_config(folder))
+    config = _config(folder)
+    shape = read(config)
     if shape is None:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+        if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+            raise UserError(f"{folder}: transformers knows no architecture {config.get('model_type')!r}", f"a model of {', '.join(KNOWN)}, or its model_type in config.json set right")
         say(f"  no estimate of memory and disk: the architecture is none of {', '.join(KNOWN)}")
         return decisions
     for path in sorted(folder.glob("*.safetensors")):

@@ -42,13 +42,16 @@ def test_a_base_with_damaged_files_is_told_before_the_run(tmp_path, command):
     def cut(path):
         path.write_bytes(path.read_bytes()[:-100])
 
-    damages = [("config.json", Path.unlink), ("config.json", cut), ("tokenizer.json", cut), ("model.safetensors", cut), ("model.safetensors", lambda path: path.write_bytes(b"x" * 50))]
+    def other(path):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": "zebra"}))
+
+    damages = [("config.json", Path.unlink), ("config.json", other), ("config.json", cut), ("tokenizer.json", cut), ("model.safetensors", cut), ("model.safetensors", lambda path: path.write_bytes(b"x" * 50))]
     for number, (name, damage) in enumerate(damages):
         folder = shutil.copytree(source, tmp_path / f"model{number}")
         damage(folder / name)
         status, _, err = command("check", "tiny", f"model.name={folder}")
         error, _ = told(err)
-        assert status == 2 and folder.name in error and any(word in error for word in ("damaged", name)), err
+        assert status == 2 and folder.name in error and any(word in error for word in ("damaged", "no architecture 'zebra'", name)), err
 
 
 def test_a_runs_own_folder_is_no_model_and_its_models_are_named(tmp_path, command, finished):
