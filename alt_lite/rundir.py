@@ -30,6 +30,7 @@ _READS = {
 # Keys that change how a result is reached, but not the result that the stage leaves.
 _NO_EFFECT = {
     "train.checkpoint_steps", "eval.base_from", "eval.batch_size", "model.gpu_gb", "endpoint.key_variable", "endpoint.concurrency",
+    "endpoint.timeout",
 }
 # What must be there for a stage to count as done, whatever its state says.
 _PRODUCT = {

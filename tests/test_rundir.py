@@ -82,7 +82,7 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path):
 
 
 def test_keys_that_change_no_result_change_no_fingerprint():
-    same = load_recipe("tiny", ["train.checkpoint_steps=3", "eval.batch_size=7", "eval.base_from=x"])
+    same = load_recipe("tiny", ["train.checkpoint_steps=3", "eval.batch_size=7", "eval.base_from=x", "endpoint.timeout=9", "endpoint.concurrency=2"])
     assert fingerprints(same) == fingerprints(load_recipe("tiny"))
 
 
