@@ -109,7 +109,7 @@ def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Itera
         # What is not the primary judge's, or not about the answer, says so.
         whose = f" ({entry['judge']}, {entry['part']})" if place in seen else ""
         seen.add(place)
-        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"])
+        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], ("A", "B"))
 
 
 def cut_share(report: dict[str, Any]) -> tuple[int, int]:
@@ -119,9 +119,14 @@ def cut_share(report: dict[str, Any]) -> tuple[int, int]:
     return sum(e["truncated"] + e["unparsable"] + e["errors"] for e in head), sum(e["n"] for e in head)
 
 
-def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dict[str, Any]], label: str, section: str) -> HeadRow:
+def _row(
+    report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dict[str, Any]], label: str, section: str, names: tuple[str, str] | None = None
+) -> HeadRow:
+    """Give a comparison's row; `names` are the columns' where these are not the models'."""
     before = metrics.get(_key({**entry, "model": entry["a"]}))
     after = metrics.get(_key({**entry, "model": entry["b"]}))
+    n = entry["n_pairs"]
+    first, second = names or (entry["a"], entry["b"])
     mean = entry["metric"] in _MEANS
     unit = 1 if mean else 100
     change = f"{entry['delta'] * unit:+.1f} [{entry['ci_low'] * unit:+.0f}, {entry['ci_high'] * unit:+.0f}]".replace("-", "−")
@@ -132,18 +137,26 @@ def _row(report: dict[str, Any], entry: dict[str, Any], metrics: dict[tuple, dic
     if abs(entry["delta_max"] - entry["delta"]) > 1e-9:
         meaning += f", {entry['delta_max'] * unit:+.1f} the other way".replace("-", "−")
     return HeadRow(
-        label, _value(before) if before else _number(entry["value_a"], mean), _value(after) if after else _number(entry["value_b"], mean),
-        change, p, str(entry["n_pairs"]), meaning + _flag({entry["a"]: before, entry["b"]: after}), section,
+        label, _paired(before, entry["value_a"], n, mean), _paired(after, entry["value_b"], n, mean),
+        change, p, str(n), meaning + _flag({first: before, second: after}, n), section,
     )
 
 
-def _flag(sides: dict[str, dict[str, Any] | None]) -> str:
-    """Name the sides of which more than 5 % of the responses have no verdict, and why (DESIGN section 5)."""
+def _paired(side: dict[str, Any] | None, value: float, n: int, mean: bool) -> str:
+    """Show a side's value on the pairs, to which the change belongs. Its interval is known where it has no others:
+    what is counted over traces with an assessment only is counted over other prompts on each side."""
+    return _value(side) if side and side["n"] == n else _number(value, mean)
+
+
+def _flag(sides: dict[str, dict[str, Any] | None], n: int | None = None) -> str:
+    """Name the sides of which more than 5 % of the responses have no verdict, and why (DESIGN section 5); `n` is the
+    row's, and a side that counts over others says over how many."""
     told = []
     for name, side in sides.items():
         if side and side["truncated"] + side["unparsable"] + side["errors"] > _FLAGGED * side["n"]:
             counts = [f"{side[key]} {word}" for key, word in (("truncated", "cut"), ("unparsable", "unparsable"), ("errors", "failed")) if side[key]]
-            told.append(f"{name} {', '.join(counts)}".strip())
+            whole = "" if n in (None, side["n"]) else f" of {side['n']}"
+            told.append(f"{name} {', '.join(counts)}{whole}".strip())
     return f" ({'; '.join(told)})" if told else ""
 
 
