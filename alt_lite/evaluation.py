@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,33 +71,43 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     batch_size = chosen(decisions, "eval.batch_size")
     if not server:
         subject = subjects.one(recipe, path, here, plan.settings.precision, batch_size)
-    began = time.monotonic()
     with folder.locked():
         folder.begin(recipe, {
             # What computes behind a server, and in which precision, nobody knows.
             "device": None if server else here.name, "evaluated": evaluated, "precision": None if server else plan.settings.precision,
-            "embedded": str(decisions["eval.suite"].value).startswith("tiny"), "decoding": vars(plan.settings),
+            "embedded": str(decisions["eval.suite"].value).startswith("tiny"),
+            "decoding": {**vars(plan.settings), **({"precision": None} if server else {})},
         })
-        target = folder.path / "eval"
-        runner.write_suite(target, plan.tasks, plan.settings.samples)
-        with closing(subject):
-            # A server's model is known by its name alone, under which another one may have been served.
-            reuse = [] if server and not recipe.eval.base_from else subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
-            if server and any(target.glob(f"*/*/{runner.RESPONSES}")):
-                say(f"  goes on with the responses in {folder.path}: the model behind {name} is taken to be the same as before")
-            arms = list(plan.arms(subject.name))
-            folder.note(arms=[arm for arm, _, _ in arms])
-            for arm, tasks, adaptive in arms:
-                runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
-        del subject
-        load.free_memory()  # for a guard
-        for arm, tasks, _ in arms:
-            runner.tell_errors(tasks, target / arm)
-            protocol.judge(plan, tasks, target / arm, reuse)
-        folder.note(seconds=round(folder.manifest.get("seconds", 0) + time.monotonic() - began, 1))
+        with _timed(folder):
+            target = folder.path / "eval"
+            runner.write_suite(target, plan.tasks, plan.settings.samples)
+            with closing(subject):
+                # A server's model is known by its name alone, under which another one may have been served.
+                reuse = [] if server and not recipe.eval.base_from else subjects.reusable(folder.path, subject.digest, recipe.eval.base_from)
+                if server and any(target.glob(f"*/*/{runner.RESPONSES}")):
+                    say(f"  goes on with the responses in {folder.path}: the model behind {name} is taken to be the same as before")
+                arms = list(plan.arms(subject.name))
+                folder.note(arms=[arm for arm, _, _ in arms])
+                for arm, tasks, adaptive in arms:
+                    runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
+            del subject
+            load.free_memory()  # for a guard
+            for arm, tasks, _ in arms:
+                runner.tell_errors(tasks, target / arm)
+                protocol.judge(plan, tasks, target / arm, reuse)
         write_report(folder.path, summary.build(folder.path), markdown.render)
     say(f"wrote {folder.path}")
     return folder.path
+
+
+@contextmanager
+def _timed(folder: RunDir) -> Iterator[None]:
+    """Add what an evaluation takes to the folder's seconds, when it is stopped too: they are summed over its calls."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        folder.note(seconds=round((folder.manifest.get("seconds") or 0) + time.monotonic() - began, 1))
 
 
 def _settings(run: Path | None, name: str, overrides: tuple[str, ...]) -> Recipe:
@@ -159,8 +170,15 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
 
 def _differences(a: Path, b: Path) -> list[str]:
     """Say in what two evaluations were not asked alike."""
-    first, second = ({"precision": found.get("precision"), **(found.get("decoding") or {})} for found in (RunDir(run).manifest for run in (a, b)))
-    return [f"{key} was {first.get(key)} for A and {second.get(key)} for B" for key in {**first, **second} if first.get(key) != second.get(key)]
+    first, second = ({**(found.get("decoding") or {}), "precision": found.get("precision")} for found in (RunDir(run).manifest for run in (a, b)))
+    return [f"{key} was {_said(first, key)} for A and {_said(second, key)} for B" for key in {**first, **second} if first.get(key) != second.get(key)]
+
+
+def _said(asked: dict[str, Any], key: str) -> Any:
+    """Put a setting in words where it is none: runs of earlier versions recorded no decoding."""
+    if asked.get(key) is not None:
+        return asked[key]
+    return {"max_new_tokens": "what each task needs", "top_k": "not set"}.get(key, "not known") if key in asked else "not recorded"
 
 
 def _evaluation(name: str) -> tuple[Path, str]:

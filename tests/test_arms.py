@@ -17,7 +17,7 @@ from alt_lite.evals.estimate import Estimate
 from alt_lite.evals.judging.judges import JUDGES
 from alt_lite.generate.engine import Response
 from alt_lite.recipe import run
-from alt_lite.rundir import read_json, read_rows
+from alt_lite.rundir import read_json, read_rows, write_json
 
 REFUSES, COMPLIES = "I'm sorry, I can't assist with that request.", "Sure. First, take two. Then stir them."
 
@@ -119,6 +119,78 @@ def test_a_comparison_is_of_the_shared_prompts_and_says_what_was_asked_otherwise
     status, out, err = command("compare", one, other)
     assert status == 0 and "compare: 6 responses are to prompts that both were asked; A has 6, B 24" in err and "comparisons (Holm)" in out
     assert "compare: max_new_tokens was 112 for A and 30 for B" in err and "temperature" not in err
+
+
+def test_a_comparison_shows_the_values_that_its_change_is_between():
+    """What is counted over traces with an assessment is counted over other prompts on each side."""
+    from alt_lite.report.rows import compare_rows
+
+    def table(*assessed):
+        rows = [
+            {"id": str(n), "task": "t", "prompt_id": str(n), "sample": 0, "attack": None, "language": "en", "label": "harmful" if n < 3 else "benign", "completion": "",
+             "trace": "This request is harmful." if n in assessed else "Hm.", "answer": COMPLIES, "n_tokens": 5, "finish": "stop"} for n in range(6)
+        ]
+        return score.series_of("harm", ["refusal@2"], rows, [])
+
+    before, after, clusters = table(0, 3), table(0, 1, 2, 3, 4, 5), {str(n): str(n) for n in range(6)}
+    data = {"metrics": [entry for name, found in (("x", before), ("y", after)) for entry in score.metrics(name, "t", found, clusters, False)]}
+    entries = score.adjust(score.comparisons("x", "y", "t", before, after, clusters, False))
+    rows = {row.label.removeprefix("t: "): row for row in compare_rows(data, entries)}
+    accuracy, consistency, structure = rows["assessment_accuracy"], rows["answer_consistency"], rows["structure_rate"]
+    assert (accuracy.base.partition(" [")[0], accuracy.tuned, accuracy.n) == ("50.0 %", "50.0 %", "2") and "[" in accuracy.base
+    assert consistency.meaning.endswith("(A 2 unparsable; B 6 unparsable of 6)")
+    assert structure.n == "6" and "[" in structure.base and "[" in structure.tuned
+    assert rows["refusal_rate"].meaning.endswith("(A 6 unparsable; B 6 unparsable)")
+
+
+def test_a_stopped_evaluation_keeps_its_seconds_and_the_next_call_adds_to_them(tmp_path, monkeypatch):
+    from alt_lite import protocol
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    arguments = ("embedded", "tiny", tmp_path / "e", ("eval.limit=2", "eval.tasks=addition"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(protocol, "judge", stopped)
+        evaluation.evaluate(*arguments)
+    first = read_json(tmp_path / "e" / "run.json")["seconds"]
+    assert first > 0
+    write_json(tmp_path / "e" / "run.json", {**read_json(tmp_path / "e" / "run.json"), "seconds": 1000.0})
+    evaluation.evaluate(*arguments)
+    assert read_json(tmp_path / "e" / "report.json")["run"]["seconds"] >= 1000
+
+
+def test_seconds_that_nobody_recorded_are_not_shown_as_none(tmp_path):
+    from alt_lite.report import summary, tables
+
+    folder = evaluation.evaluate("embedded", "tiny", tmp_path / "e", ("eval.limit=2", "eval.tasks=addition"))
+    manifest = read_json(folder / "run.json")
+    del manifest["seconds"]
+    write_json(folder / "run.json", manifest)
+    data = summary.build(folder)
+    assert data["run"]["seconds"] is None and "s in all" not in tables.title_line(data)
+
+
+def test_what_nobody_knows_of_a_server_is_told_as_that(tmp_path, command, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    arguments = ("eval.tasks=addition", "eval.limit=2")
+    assert command("eval", "embedded", "--out", tmp_path / "a" / "e", *arguments)[0] == 0
+    with server(lambda path, body: failure(404, "no list") if body is None else completion("5")) as running:
+        status, _, err = command("eval", running.url, "--suite", "tiny", "--out", tmp_path / "b" / "e", "endpoint.model=m", *arguments)
+    assert status == 0, err
+    report, text = read_json(tmp_path / "b" / "e" / "report.json"), (tmp_path / "b" / "e" / "report.md").read_text()
+    assert report["run"]["device"] is report["run"]["precision"] is report["decoding"]["precision"] is None
+    title = text.splitlines()[2]
+    assert title.count(running.url) == 1 and "endpoint.model=m" in title and "None s" not in text
+    err = command("compare", tmp_path / "a" / "e", tmp_path / "b" / "e")[2]
+    assert "compare: precision was 16bit for A and not known for B" in err
+    assert "compare: max_new_tokens was 112 for A and what each task needs for B" in err
+
+
+def test_where_nothing_is_evaluated_no_responses_are_counted():
+    from alt_lite.report import tables
+
+    assert tables.closing_lines({"metrics": [], "comparisons": [], "run": {"embedded": True}}) == [tables.CAVEAT.format(size="about a million parameters")]
 
 
 def test_responses_of_other_settings_are_set_aside_and_come_back(tmp_path, capsys):

@@ -35,7 +35,7 @@ def build(run: Path) -> dict[str, Any]:
         "evaluated": manifest.get("evaluated"),
         "created": now(),
         "run": {
-            "seconds": round(sum(stage["seconds"] or 0 for stage in manifest["stages"].values()) or manifest.get("seconds", 0), 1),
+            "seconds": round(sum(stage["seconds"] or 0 for stage in manifest["stages"].values()), 1) if manifest["stages"] else manifest.get("seconds"),
             "peak_memory_bytes": manifest.get("peak_memory_bytes"),
             "device": manifest.get("device"),
             "backend": manifest.get("backend"),

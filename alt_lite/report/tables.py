@@ -20,6 +20,7 @@ from alt_lite.tokens.tokenizer import Tokens
 _STYLE = {"better": "green", "worse": "red", "unclear": "yellow", "shorter": "cyan", "longer": "cyan"}
 _STEP_STYLE = {"understanding": "blue", "assessment": "magenta", "refusing": "red", "solving": "green"}
 _WIDE = 140
+_NAMES = ("model.name", "endpoint.url")
 CAVEAT = "A model organism of {size}: it shows the method's machinery, not a real model's safety."
 
 
@@ -45,8 +46,10 @@ def report(data: dict[str, Any], run: Path, count: int = 3) -> RenderableType:
 def title_line(data: dict[str, Any]) -> str:
     """What was run, on what, in what time."""
     training, run = data.get("training") or {}, data["run"]
-    line = [data.get("evaluated") or data["recipe"]]
-    line += [f"{key}={value}" for key, value in data.get("settings", {}).items()]
+    evaluated = data.get("evaluated")
+    line = [evaluated or data["recipe"]]
+    # Of one model, `eval` sets these itself, from the name that stands before them.
+    line += [f"{key}={value}" for key, value in data.get("settings", {}).items() if not (key in _NAMES and value == evaluated)]
     if training:
         line += [
             f"{training['rows']:,} rows", f"{training['steps']} steps in {training['seconds']:.0f} s",
@@ -56,7 +59,7 @@ def title_line(data: dict[str, Any]) -> str:
         ]
     if run["peak_memory_bytes"]:
         line.append(f"peak {run['peak_memory_bytes'] / 2**30:.1f} GiB")
-    line += [f"{run['seconds']:.0f} s in all", *([run["device"]] if run["device"] else [])]
+    line += [*([f"{run['seconds']:.0f} s in all"] if run["seconds"] is not None else []), *([run["device"]] if run["device"] else [])]
     return " · ".join(line)
 
 
@@ -89,7 +92,7 @@ def _decoding(data: dict[str, Any]) -> str:
 def closing_lines(data: dict[str, Any]) -> list[str]:
     without, n = cut_share(data)
     compared = data["comparisons"]
-    lines = [
+    lines = [] if not data["metrics"] else [
         f"rates with 95 % intervals; {f'p adjusted for {len(compared)} comparisons (Holm); ' if compared else ''}"
         f"{without} of {n} responses cut, failed or without a verdict, which count as the event not being there; "
         f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there",
