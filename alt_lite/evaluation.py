@@ -66,6 +66,8 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         decisions["eval.precision"] = decision
         say(f"  {decision}")
     plan = protocol.build(recipe, decisions, here)
+    if server:
+        plan = protocol.servable(plan)
     if not plan.tasks:
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
     batch_size = chosen(decisions, "eval.batch_size")

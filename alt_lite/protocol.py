@@ -212,6 +212,14 @@ def require_servable(recipe: Recipe) -> None:
         raise UserError(f"{', '.join(local)} cannot be asked of a server, which applies its own template", "leave it out, or evaluate a folder")
 
 
+def servable(plan: Protocol) -> Protocol:
+    """Leave out the prompts that a suite itself brings with a beginning of the response, which no server takes."""
+    kept = [replace(task, prompts=tuple(prompt for prompt in task.prompts if not (prompt.prefill or prompt.raw))) for task in plan.tasks]
+    if left := sum(len(task.prompts) for task in plan.tasks) - sum(len(task.prompts) for task in kept):
+        say(f"  {left} prompts with a prefilled response are left out: a server cannot be asked them")
+    return replace(plan, tasks=[task for task in kept if task.prompts])
+
+
 def _guards(recipe: Recipe, decisions: Decisions, device: Device, tasks: list[Task]) -> dict[str, Guard]:
     """The models that judge: the guard, where a harm task wants one, then the rubrics."""
     from alt_lite.evals.judging import guards, rubrics

@@ -235,6 +235,13 @@ def test_a_real_server_answers_as_the_local_engine_does(tmp_path, monkeypatch):
     assert [(made[i].trace, made[i].answer, made[i].finish) for i in range(len(rows))] == [(row["trace"], row["answer"], row["finish"]) for row in rows]
 
 
+def test_a_suites_own_prefilled_prompts_are_left_out_for_a_server(tmp_path, command):
+    with server(lambda path, body: failure(404, "no list") if body is None else completion("I must refuse.")) as running:
+        status, _, err = command("eval", running.url, "--suite", "tiny", "--out", tmp_path / "e", "endpoint.model=m", "eval.tasks=harm_objects", "eval.limit=2")
+    rows = read_rows(tmp_path / "e" / "eval" / "model" / "harm_objects" / "responses.jsonl")
+    assert status == 0 and "2 prompts with a prefilled response are left out" in err and rows and not any("prefill" in row for row in rows)
+
+
 def evaluation_engine(url: str, model: str):
     from alt_lite.generate.endpoint import Endpoint
     from alt_lite.generate.engine import served
