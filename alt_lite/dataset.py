@@ -170,9 +170,10 @@ def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
         UserError: a file that is named does not exist or is not readable.
     """
     from alt_lite.data.overlap import Overlap
-    from alt_lite.data.sources import Place, Unreachable, open_table
+    from alt_lite.data.sources import Place, open_table
     from alt_lite.evals.tasks import TASKS
     from alt_lite.evals.tasks.benchmark import load
+    from alt_lite.net import Unreachable
 
     overlap, unchecked = Overlap(), {}
     for name in names:

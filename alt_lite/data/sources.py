@@ -7,13 +7,13 @@ ours, and where it came from. A local copy at a given path takes the hub's place
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alt_lite.data import remote
 from alt_lite.data.rows import Label, summarise
 from alt_lite.errors import UserError
 
@@ -157,7 +157,7 @@ def open_data(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
     elif preset is None and "/" not in place.name:
         raise UserError(f"no data source {place.name!r}", f"one of {', '.join(PRESETS)}, a hub id (owner/name), or a file or folder that exists")
     else:
-        data, origin = _hub(place, preset)
+        data, origin = remote.hub_set(place.name if preset is None else preset.hub, place.revision, preset, place.local)
     if len(data) == 0:
         raise UserError(f"{origin} holds no rows", "give a set with at least one row")
     return data, origin
@@ -274,50 +274,3 @@ def _explain_jsonl(path: Path) -> None:
                     bad.append(f"line {number}: {key!r} is {type(item).__name__}, {first[key].__name__} before")
     if bad:
         raise UserError(f"{path}: {summarise(bad)}", "mend these lines; nothing has been written")
-
-
-def _hub(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
-    """Load from the hub at a commit: the one asked for, else the newest, which is resolved first."""
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
-
-    name = preset.hub if preset else place.name
-    copy = f"give a local copy: {place.local} (JSONL, JSON, CSV, Parquet or a saved folder of {name})"
-    try:
-        if preset and preset.files:
-            return load_dataset("json", data_files=preset.files, split="train"), preset.files
-        commit = HfApi().dataset_info(name, revision=place.revision or (preset.revision if preset else None), timeout=20).sha
-        data = _of_repository(load_dataset, name, preset, commit)
-        return data, f"{name}@{commit}"
-    except (RepositoryNotFoundError, DatasetNotFoundError, HFValidationError) as error:
-        if isinstance(error, GatedRepoError) or "gated" in str(error):
-            raise UserError(f"{name} is gated", f"accept its terms on huggingface.co/datasets/{name} and set HF_TOKEN; or {copy}") from error
-        raise UserError(f"the hub has no data set {name!r} at revision {place.revision or 'main'}, or it needs a token", f"check the name, set HF_TOKEN, or {copy}") from error
-    except ValueError as error:
-        raise UserError(f"{name}: {str(error).splitlines()[0]}", copy) from error
-    except Exception as error:
-        # The hub's client raises its transport's own errors; they are told by family, not by class.
-        if not isinstance(error, (HfHubHTTPError, OfflineModeIsEnabled, OSError)) and "httpx" not in type(error).__module__:
-            raise
-        reason = re.sub(r"\s+", " ", str(error))[:120]
-        raise Unreachable(f"cannot reach the hub for {name} ({type(error).__name__}: {reason})", f"check the network, or {copy}") from error
-
-
-def _of_repository(load_dataset: Callable[..., Any], name: str, preset: Preset | None, commit: str | None) -> Any:
-    """Load one split of a repository, or of a folder that is laid out like one."""
-    if preset is None:
-        return load_dataset(name, split="train", revision=commit)
-    files = {"data_files": {preset.split: preset.parquet}} if preset.parquet else {}
-    return load_dataset(name, preset.config, split=preset.split, revision=commit, **files)
-
-
-class Unreachable(UserError):
-    """The hub itself cannot be reached, so that asking it for another set is of no use."""

@@ -11,6 +11,7 @@ from alt_lite.config import EMBEDDED, ModelSection
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError, is_disk_full
+from alt_lite.net import asking, one_line
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.families import FAMILIES
 from alt_lite.tokens.tokenizer import Tokens
@@ -34,17 +35,20 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
         return folder
     if Path(model.name).is_dir():
         return Path(model.name)
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        # Other formats of the same weights, which some repositories hold too, are not wanted.
-        patterns = ["*.json", "*.jinja", "*.model", "README.md", *(["*.safetensors"] if weights else [])]
-        return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, httpx.HTTPError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{model.name} is no folder here, and cannot be had from the hub: {first}", "check name, network and HF_TOKEN, or give a folder") from error
+    fix = "give a folder: model.name=FOLDER"
+    with asking(f"the hub for {model.name}", fix):
+        try:
+            # Other formats of the same weights, which some repositories hold too, are not wanted, and no adapter
+            # beside them: transformers would put it on the model without a word.
+            patterns = ["*.json", "*.jinja", "*.model", "README.md", *(["*.safetensors"] if weights else [])]
+            return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=patterns, ignore_patterns=["adapter_*"]))
+        except GatedRepoError as error:
+            raise UserError(f"{model.name} is gated", f"accept its terms on huggingface.co/{model.name} and set HF_TOKEN; or {fix}") from error
+        except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+            raise UserError(f"{model.name} is no folder here, and the hub has no model of that name, or it needs a token ({one_line(error)})", f"check the name, set HF_TOKEN, or {fix}") from error
 
 
 def load_tokens(model: ModelSection) -> Tokens:
