@@ -108,7 +108,8 @@ class EvalSection(_Section):
     suite: Suite | None = Field(None, description="which tasks, and how they are asked; tiny_dev: development prompts; null: what fits the model")
     tasks: tuple[str, ...] = Field((), description="these tasks in place of the suite's")
     limit: int | None = Field(None, ge=1, description="prompts per task; null: as the suite has it")
-    data: str | None = Field(None, description="folder of local copies of the benchmarks, NAME.jsonl|csv|tsv|txt|parquet; null: from the hub")
+    data: str | None = Field(None, description="folder of local copies of some benchmarks, NAME.jsonl|csv|tsv|txt|parquet; null, and what it does not hold: from their public places")
+    strict: bool = Field(False, description="a benchmark that cannot be had is an error; false: it is left out, and the report says so")
     attacks: tuple[str, ...] = Field((), description="published attacks, beside the plain prompts of harm tasks")
     attacker: str | None = Field(None, description="server of the model that writes adaptive attacks and translations")
     attacker_model: str | None = Field(None, description="its name there; null: the only one")
@@ -127,7 +128,7 @@ class EvalSection(_Section):
     max_new_tokens: int | None = Field(None, ge=1, description="generation limit; a cut response is counted as truncated; null: what suite and task need")
     temperature: float | None = Field(None, ge=0, le=5, description="0: greedy; null: as the suite has it (0.6, as DeepSeek advises)")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus; null: as the suite has it (0.95)")
-    top_k: int | None = Field(None, ge=1, description="null: off")
+    top_k: int | None = Field(None, ge=1, description="null: what the model's makers advise where responses are sampled (Qwen3: 20), else off")
     samples: int | None = Field(None, ge=1, description="responses per prompt; null: 1")
     seed: int = Field(0, ge=0, description="which prompts are drawn, and the noise of each response")
     batch_size: int | None = Field(None, ge=1, description="prompts generated together; null: decided from the device")
@@ -310,8 +311,7 @@ _BAD = object()
 
 
 def _build(given: dict[str, dict[str, tuple[Any, Origin]]], problems: list[str]) -> tuple[dict[str, Any], dict[str, Origin]]:
-    sections: dict[str, Any] = {}
-    origin: dict[str, Origin] = {}
+    sections, origin = dict[str, Any](), dict[str, Origin]()
     for name, cls in SECTIONS.items():
         bad = {key for key, (value, _) in given[name].items() if value is _BAD}
         values = {key: value for key, (value, _) in given[name].items() if value is not _BAD}

@@ -127,7 +127,7 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     data = recipe.data
     table = open_table(place(recipe), ("prompt", "response", "label"))
     say(f"data: building {set_name(recipe, assessor)} from {table.origin} ({len(table):,} rows)")
-    overlap, unchecked = evaluation_prompts(data.against)
+    overlap, unchecked = evaluation_prompts(data.against, recipe.eval.data)
     controls = tokens.controls if tokens else frozenset(ALL_CONTROLS)
     counts = alttrain.Counts()
     if data.source == "r1act":
@@ -161,21 +161,23 @@ def place(recipe: Recipe) -> Place:
     return Place(data.source, Path(data.path) if data.path else None, data.revision, parse_columns(data.columns))
 
 
-def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
+def evaluation_prompts(names: Sequence[str], copies: str | None = None) -> tuple[Overlap, dict[str, str]]:
     """Load the prompts that training rows must not overlap with: benchmarks, hub ids, files, `tiny`.
 
-    Gives the index, and for what could not be had the reason; that is said, too.
+    Benchmarks come from the folder `copies` (eval.data) and from their public places, as in an evaluation. Gives the
+    index, and for what could not be had the reason; that is said, too.
 
     Raises:
         UserError: a file that is named does not exist or is not readable.
     """
     from alt_lite.data.overlap import Overlap
+    from alt_lite.data.places import Reach
     from alt_lite.data.sources import Place, open_table
     from alt_lite.evals.tasks import TASKS
-    from alt_lite.evals.tasks.benchmark import load
+    from alt_lite.evals.tasks.benchmark import load, local_copy
     from alt_lite.net import Unreachable
 
-    overlap, unchecked = Overlap(), {}
+    overlap, unchecked, reach = Overlap(), dict[str, str](), Reach()
     for name in names:
         if name == "tiny":
             from alt_lite.tiny.splits import Split
@@ -185,25 +187,28 @@ def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
                 overlap.add(f"tiny/{task.name}", (prompt.messages[-1]["content"] for prompt in task.prompts))
         elif Path(name).exists():
             overlap.add(Path(name).stem, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
-        elif name not in TASKS and ("/" not in name or Path(name).suffix in (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")):
+        elif name in TASKS:
+            local = local_copy(Path(copies), name) if copies else None
+            try:
+                task, _ = load(TASKS[name], local, None, 0, reach)
+            except UserError as error:
+                if local:
+                    raise
+                unchecked[name] = error.message
+            else:
+                overlap.add(name, (prompt.messages[-1]["content"] for prompt in task.prompts))
+        elif "/" not in name or Path(name).suffix in (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"):
             raise UserError(f"data.against: no such file: {name}", f"a file, a hub id, tiny, or one of {', '.join(TASKS)}")
-        elif any(reason.startswith("no network") for reason in unchecked.values()):
-            unchecked[name] = "no network"
         else:
             try:
-                if name in TASKS:
-                    task, _ = load(TASKS[name], None, None, 0)
-                    overlap.add(name, (prompt.messages[-1]["content"] for prompt in task.prompts))
-                else:
-                    overlap.add(name, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
+                overlap.add(name, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
             except Unreachable as error:
-                unchecked[name] = f"no network: {error.message}"
-            except UserError as error:
-                if name not in TASKS:
-                    raise
-                unchecked[name] = error.message  # a gated benchmark, or one that has moved
+                unchecked[name] = error.message
     if unchecked:
-        say(f"data: overlap with {', '.join(unchecked)} NOT checked: {next(iter(unchecked.values()))} (data.against takes local files, too)")
+        say(
+            f"data: overlap with {', '.join(unchecked)} NOT checked: {next(iter(unchecked.values()))} (copies in eval.data=FOLDER are read, and data.against "
+            "takes local files)"
+        )
     return overlap, unchecked
 
 

@@ -78,7 +78,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
             # What computes behind a server, and in which precision, nobody knows.
             "device": None if server else here.name, "evaluated": evaluated, "precision": None if server else plan.settings.precision,
             "embedded": str(decisions["eval.suite"].value).startswith("tiny"),
-            "decoding": {**vars(plan.settings), **({"precision": None} if server else {})},
+            "decoding": {**vars(plan.settings), **({"precision": None} if server else {})}, "sources": plan.sources, "missing": plan.missing,
         })
         with _timed(folder):
             target = folder.path / "eval"

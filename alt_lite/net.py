@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from alt_lite.errors import UserError, is_disk_full
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
+# What transports raise where an answer had begun.
+_BROKEN_OFF = ("RemoteProtocolError", "ReadError", "IncompleteRead", "ChunkedEncodingError", "ClientPayloadError", "DecodingError")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 
 
@@ -23,10 +25,11 @@ class Unreachable(UserError):
 
 @contextmanager
 def asking(what: str, fix: str) -> Iterator[None]:
-    """Ask a host for `what`; `fix` is what helps where it cannot be reached.
+    """Ask a host for `what`; `fix` is what helps where it cannot be had.
 
     Raises:
         Unreachable: the host does not answer, or this machine's settings keep the question from being asked.
+        UserError: the host answered with an error, or broke off.
     """
     try:
         yield
@@ -39,7 +42,24 @@ def asking(what: str, fix: str) -> Iterator[None]:
             raise Unreachable(*told) from error
         if not is_transport(error):
             raise
-        raise Unreachable(f"cannot reach {what} ({type(error).__name__}: {one_line(error)})", f"check the network, or {fix}") from error
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        host, _, thing = what.partition(" for ")
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status:
+            raise UserError(f"{thing or what}: {host} answers {status}", f"try again later, or {fix}") from error
+        if _broke_off(error):
+            raise UserError(f"{thing or what}: {host} broke off ({reason})", f"try again later, or {fix}") from error
+        raise Unreachable(f"cannot reach {what} ({reason})", f"check the network, or {fix}") from error
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Tell whether the host is there: it had begun to answer, or what came is no whole file."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, FileNotFoundError) or type(seen).__name__ in _BROKEN_OFF:
+            return True
+        seen = seen.__cause__
+    return False
 
 
 def wrong_setting(error: BaseException) -> tuple[str, str] | None:

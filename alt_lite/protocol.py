@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from alt_lite.evals.attacks import FLIP
 from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
+from alt_lite.evals.tasks.benchmark import Benchmark
 from alt_lite.generate.endpoint import Endpoint
+from alt_lite.tokens.families import FAMILIES
 
 
 @dataclass(frozen=True)
 class Protocol:
     """`judges` read a response by rules, `guards` are models; `adaptive` makes the attacks that are written
-    while they run; `defences` are arms beside the plain model."""
+    while they run; `defences` are arms beside the plain model. `sources` and `missing` are report.json's: where each
+    benchmark came from, and which cannot be had."""
 
     tasks: list[Task]
     settings: Settings
@@ -32,6 +35,8 @@ class Protocol:
     guards: Mapping[str, Guard]
     adaptive: Adaptive | None = None
     defences: tuple[str, ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()
+    missing: tuple[dict[str, str], ...] = ()
 
     def arms(self, model: str, defended: bool = True) -> Iterator[tuple[str, list[Task], Adaptive | None]]:
         """Yield (name, tasks, who attacks): the model as it is, then under each defence without training, on
@@ -54,14 +59,19 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
     _require_usable(recipe)
     suite = chosen(decisions, "eval.suite")
     precision = chosen(decisions, "eval.precision")
-    tasks, settings = _tiny(recipe, suite, precision) if suite in ("tiny", "tiny_dev") else _benchmarks(recipe, suite, precision)
+    sources: list[dict[str, Any]] = []
+    missing: list[dict[str, str]] = []
+    if suite in ("tiny", "tiny_dev"):
+        tasks, settings = _tiny(recipe, suite, precision)
+    else:
+        tasks, settings = _benchmarks(recipe, suite, precision, sources, missing)
     tasks = _changed(recipe, tasks)
     guards = _guards(recipe, decisions, device, tasks)
     adaptive = _adaptive(recipe)
     named = [replace(task, judges=_judges_of(task, guards, adaptive is not None)) for task in tasks]
     return Protocol(
         [task for task in named if task.prompts], settings, {**judges.JUDGES, **WORLD}, guards, adaptive,
-        tuple(dict.fromkeys(name for name in recipe.eval.defence if name != "none")),
+        tuple(dict.fromkeys(name for name in recipe.eval.defence if name != "none")), tuple(sources), tuple(missing),
     )
 
 
@@ -129,29 +139,73 @@ def _tiny(recipe: Recipe, suite: str, precision: str) -> tuple[list[Task], Setti
     unknown = sorted(set(recipe.eval.tasks) - {task.name for task in drawn})
     if unknown:
         raise UserError(f"no task {unknown[0]!r} in suite {suite}", f"its tasks are {', '.join(task.name for task in drawn)}")
-    return wanted, _settings(recipe, precision, 0.0, 1.0, recipe.eval.max_new_tokens, 1)
+    return wanted, _settings(recipe, precision, 0.0, 1.0, None, recipe.eval.max_new_tokens, 1)
 
 
-def _benchmarks(recipe: Recipe, suite: str | None, precision: str) -> tuple[list[Task], Settings]:
+def _benchmarks(
+    recipe: Recipe, suite: str | None, precision: str, sources: list[dict[str, Any]], missing: list[dict[str, str]]
+) -> tuple[list[Task], Settings]:
+    """Load the suite's benchmarks; `sources` takes where each came from, `missing` what cannot be had, with its reason."""
+    from alt_lite.data.places import Reach
     from alt_lite.evals.suites import SUITES, require_tasks
     from alt_lite.evals.tasks import TASKS
     from alt_lite.evals.tasks.benchmark import load, local_copy
 
     if suite in (None, "none"):
-        return [], _settings(recipe, precision, 0.0, 1.0, None, 1)
+        return [], _settings(recipe, precision, 0.0, 1.0, None, None, 1)
     picked = SUITES[suite or "compact"]
     names = recipe.eval.tasks or picked.tasks
     require_tasks(names)
-    tasks = []
+    tasks, reach = [], Reach()
+    if recipe.eval.data:
+        _tell_foreign(Path(recipe.eval.data), TASKS)
     for name in names:
         local = local_copy(Path(recipe.eval.data), name) if recipe.eval.data else None
-        task, origin = load(TASKS[name], local, recipe.eval.limit or picked.limit, recipe.eval.seed)
-        say(f"  {name}: {len(task.prompts)} prompts from {origin}")
+        try:
+            task, origin = load(TASKS[name], local, recipe.eval.limit or picked.limit, recipe.eval.seed, reach)
+        except UserError as error:
+            if local:  # a copy that somebody put there on purpose
+                raise
+            missing.append({"task": name, "reason": error.message})
+            say(f"  {name}: LEFT OUT: {error.message}")
+            continue
+        whole, drawn = TASKS[name].size, len(task.prompts)
+        short = "" if drawn >= min(whole, recipe.eval.limit or picked.limit or whole) else f", of {whole} published"
+        say(f"  {name}: {drawn} prompts{short} from {origin}")
+        sources.append({"task": name, "place": origin.place, "commit": origin.commit})
         tasks.append(task)
-    return tasks, _settings(recipe, precision, picked.temperature, picked.top_p, picked.max_new_tokens, picked.samples)
+    _require_each_kind(recipe, [TASKS[name] for name in names], tasks, missing)
+    return tasks, _settings(recipe, precision, picked.temperature, picked.top_p, FAMILIES[recipe.model.family].top_k, picked.max_new_tokens, picked.samples)
 
 
-def _settings(recipe: Recipe, precision: str, temperature: float, top_p: float, max_new_tokens: int | None, samples: int) -> Settings:
+def _tell_foreign(folder: Path, known: Collection[str]) -> None:
+    """Name the files of eval.data that are no benchmark's, such as one that is misspelt."""
+    if folder.is_dir() and (other := sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.name.partition(".")[0] not in known)):
+        few = ", ".join(other[:4]) + (f" and {len(other) - 4} more" if len(other) > 4 else "")
+        say(f"  eval.data: {few} is no benchmark's name and not read; names are {', '.join(known)}")
+
+
+def _require_each_kind(recipe: Recipe, asked: Sequence[Benchmark], tasks: Sequence[Task], missing: Sequence[Mapping[str, str]]) -> None:
+    """Refuse an evaluation that would say nothing on one of the kinds of tasks that it is about.
+
+    Raises:
+        UserError: none is left of harm, over-refusal or skill; or one is missing under eval.strict.
+    """
+    gated = "set HF_TOKEN for what is gated, " if any("gated" in entry["reason"] for entry in missing) else ""
+    fix = "check the network, " + gated + "or eval.data=FOLDER with " + ", ".join(f"{entry['task']}.jsonl" for entry in missing[:4]) + " (csv, tsv, txt, parquet)"
+    if missing and recipe.eval.strict:
+        raise UserError(f"eval.strict: {', '.join(entry['task'] for entry in missing)} cannot be had: {missing[0]['reason']}", f"{fix}; eval.strict=false goes on without")
+    left = {task.kind for task in tasks}
+    for kind in dict.fromkeys(benchmark.kind for benchmark in asked):
+        if kind not in left:
+            gone = [entry for entry in missing if any(entry["task"] == benchmark.name and benchmark.kind == kind for benchmark in asked)]
+            names = ", ".join(entry["task"] for entry in gone)
+            raise UserError(f"no {kind.replace('_', '-')} task can be had ({names}): {gone[0]['reason']}", fix)
+
+
+def _settings(
+    recipe: Recipe, precision: str, temperature: float, top_p: float, top_k: int | None, max_new_tokens: int | None, samples: int
+) -> Settings:
     given = recipe.eval
     warm = temperature if given.temperature is None else given.temperature
     samples = given.samples or samples
@@ -159,7 +213,7 @@ def _settings(recipe: Recipe, precision: str, temperature: float, top_p: float, 
         raise UserError("eval.samples: greedy responses are all the same", "eval.temperature=0.6, or eval.samples=1")
     return Settings(
         precision=precision, max_new_tokens=given.max_new_tokens or max_new_tokens, temperature=warm,
-        top_p=top_p if given.top_p is None else given.top_p, top_k=given.top_k, samples=samples, seed=given.seed,
+        top_p=top_p if given.top_p is None else given.top_p, top_k=(given.top_k or top_k) if warm else given.top_k, samples=samples, seed=given.seed,
     )
 
 

@@ -233,7 +233,7 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
     if not plan.tasks:
         say(f"eval: skipped; {decisions['eval.suite'].reason}")
         runner.write_suite(out, ())
-        folder.note(arms=[])
+        folder.note(arms=[], sources=[], missing=[])
         return
     runner.write_suite(out, plan.tasks, plan.settings.samples)
     how = here, plan.settings.precision, chosen(decisions, "eval.batch_size")
@@ -247,7 +247,7 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
                 runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
         del subject
     load.free_memory()  # for a guard
-    folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision)
+    folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision, sources=plan.sources, missing=plan.missing)
     failed = 0
     for name, (tasks, reuse) in arms.items():
         failed += runner.tell_errors(tasks, out / name)

@@ -92,7 +92,7 @@ def test_gated_data_without_a_token(tmp_path):
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     error, fix = told(done.stderr)
     assert done.returncode == 2 and "walledai/StrongREJECT is gated" in error
-    assert "accept its terms" in fix and "HF_TOKEN" in fix and "eval.data=FOLDER" in fix
+    assert "HF_TOKEN" in fix and "eval.data=FOLDER with strongreject.jsonl" in fix
 
 
 def test_a_server_that_dies_half_way_keeps_what_is_finished(copies, tmp_path, monkeypatch, command):  # noqa: F811

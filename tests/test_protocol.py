@@ -80,10 +80,16 @@ def test_mistakes_are_named(copies, pairs, says):
         built(*(pair.format(copies=copies) for pair in pairs))
 
 
-def test_a_missing_copy_tells_what_the_folder_holds(tmp_path):
-    (tmp_path / "jbb.csv").write_text("Goal\na\n")
-    with pytest.raises(UserError, match="holds no copy of strongreject .it holds jbb.csv."):
+def test_a_missing_copy_is_asked_for_elsewhere_and_a_file_of_no_benchmark_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (tmp_path / "strong_reject.csv").write_text("forbidden_prompt\na\n")
+    with pytest.raises(UserError, match="no harm task can be had .strongreject, wildjailbreak.: cannot reach the file host") as error:
         built("eval.suite=quick", f"eval.data={tmp_path}")
+    assert "eval.data=FOLDER with strongreject.jsonl" in error.value.fix
+    assert "strong_reject.csv is no benchmark's name" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no such folder"):
+        built("eval.suite=quick", f"eval.data={tmp_path / 'none'}")
 
 
 def test_the_same_draw_is_asked_of_every_model(copies):
@@ -372,5 +378,5 @@ def test_a_server_that_fails_every_request_is_an_error_and_a_silent_guard_is_tol
 
 def test_a_copy_with_other_columns_is_a_users_mistake(tmp_path):
     (tmp_path / "xstest_safe.csv").write_text("foo\nbar\n")
-    with pytest.raises(UserError, match="has not the form of xstest_safe: row 1: KeyError 'prompt'|KeyError 'label'"):
+    with pytest.raises(UserError, match="has not the form of xstest_safe: row 1: KeyError 'type'"):
         built("eval.suite=quick", "eval.tasks=xstest_safe", f"eval.data={tmp_path}")

@@ -130,6 +130,6 @@ def test_a_set_of_many_configurations_is_read_as_one(tmp_path):
             folder.mkdir(parents=True)
             row = {"Question": f"{subject} {split}", "A": "1", "B": "2", "C": "3", "D": "4", "Answer": "B"}
             Dataset.from_list([row]).to_parquet(folder / "0000.parquet")
-    data = of_repository(load_dataset, str(tmp_path), TASKS["cmmlu"].source, None)
+    data = of_repository(load_dataset, str(tmp_path), TASKS["cmmlu"].source.places[0], None)
     assert sorted(data["Question"]) == ["agronomy test", "anatomy test"]
     assert all(TASKS["cmmlu"].item(row).reference == "B" for row in data)

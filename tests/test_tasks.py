@@ -47,7 +47,7 @@ def test_a_benchmark_reads_the_hubs_rows_and_the_original_ones(tmp_path, name):
         path.write_text(json.dumps(row, ensure_ascii=False) + "\n")
         task, origin = load(TASKS[name], path, None, 0)
         (prompt,) = task.prompts
-        assert origin == str(path) and prompt.messages[-1]["content"].strip()
+        assert origin.place == str(path) and prompt.messages[-1]["content"].strip()
         assert prompt.label == ("harmful" if task.kind == "harm" else "benign")
         if task.kind == "skill":
             assert prompt.reference in (REFERENCES[name], "\\boxed{2}")

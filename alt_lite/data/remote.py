@@ -1,9 +1,13 @@
-"""Sets that are fetched: from the hub at a commit, by `datasets`; what a host answers is told in one line."""
+"""Sets that are fetched: from the hub at a commit, by `datasets`, or as a file; what a host answers is told in one line."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from alt_lite.console import say
+from alt_lite.data import cache
 from alt_lite.errors import UserError
 from alt_lite.net import asking, one_line, wrong_setting
 
@@ -11,14 +15,49 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+# Serves a public repository's files as OWNER/NAME/COMMIT/PATH; ALT_LITE_FILES_HOST names a mirror.
+FILES_HOST = "https://raw.githubusercontent.com"
+_SECONDS = 20.0
+
+
 class Layout(Protocol):
     """How a repository is read: which configuration and split, of which files, at which commit."""
 
-    config: str | None
-    split: str
-    files: str | None
-    revision: str | None
-    parquet: str | None
+    @property
+    def config(self) -> str | None: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def files(self) -> str | None: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def parquet(self) -> str | None: ...
+
+
+def download(path: str, to: Path) -> None:
+    """Fetch a repository's file, OWNER/NAME/COMMIT/PATH, into `to`; it is there only where all of it came.
+
+    Raises:
+        UserError: the host has no such file, or broke off.
+        Unreachable: the host does not answer, or this machine is told to stay offline.
+    """
+    import httpx
+
+    from alt_lite.net import Unreachable
+
+    host = os.environ.get("ALT_LITE_FILES_HOST")
+    if not host and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        raise Unreachable("cannot reach the file host (HF_HUB_OFFLINE is set)", "unset it, or give a local copy")
+    url = f"{(host or FILES_HOST).rstrip('/')}/{path}"
+    partial = to.with_name(f"{to.name}.partial")
+    with asking(f"{host or 'the file host'} for {path}", "give a local copy"), httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
+        if answer.status_code != 200:
+            raise UserError(f"{path}: the file host answers {answer.status_code}", "give a local copy")
+        with partial.open("wb") as file:
+            for block in answer.iter_bytes():
+                file.write(block)
+    partial.rename(to)
 
 
 def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) -> tuple[Dataset, str]:
@@ -32,7 +71,7 @@ def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) 
         Unreachable: the hub does not answer.
     """
     from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -40,22 +79,42 @@ def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) 
     with asking(f"the hub for {name}", copy):
         try:
             if layout and layout.files:
-                return load_dataset("json", data_files=layout.files, split="train"), layout.files
-            commit = HfApi().dataset_info(name, revision=revision or (layout.revision if layout else None), timeout=20).sha
+                return load_dataset("json", data_files=str(_kept(layout.files)), split="train"), layout.files
+            commit = HfApi().dataset_info(name, revision=revision or (layout.revision if layout else None), timeout=_SECONDS).sha
             return of_repository(load_dataset, name, layout, commit), f"{name}@{commit}"
         except (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError, HFValidationError) as error:
             if isinstance(error, GatedRepoError) or "gated" in str(error):
                 raise UserError(f"{name} is gated", f"accept its terms on huggingface.co/datasets/{name} and set HF_TOKEN; or {copy}") from error
             raise UserError(f"the hub has no data set {name!r} at revision {revision or 'main'}, or it needs a token", f"check the name, set HF_TOKEN, or {copy}") from error
-        except ValueError as error:
+        except (ValueError, DatasetsError) as error:
             if wrong_setting(error):
                 raise
-            raise UserError(f"{name}: {one_line(error)}", copy) from error
+            raise UserError(f"{name}: {one_line(error.__cause__ or error)}", copy) from error
+
+
+def _kept(path: str) -> Path:
+    """Fetch a repository's file once, into the cache."""
+    kept = cache.root() / "files" / path
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        download(path, kept)
+    return kept
 
 
 def of_repository(load_dataset: Any, name: str, layout: Layout | None, commit: str | None) -> Any:
-    """Load one split of a repository, or of a folder that is laid out like one."""
+    """Load one split of a repository, or of a folder that is laid out like one. A configuration or a split that has
+    been renamed there is replaced by the only one, or by the split `test`, and said."""
     if layout is None:
         return load_dataset(name, split="train", revision=commit)
-    files = {"data_files": {layout.split: layout.parquet}} if layout.parquet else {}
-    return load_dataset(name, layout.config, split=layout.split, revision=commit, **files)
+    if layout.parquet:
+        return load_dataset(name, layout.config, split=layout.split, revision=commit, data_files={layout.split: layout.parquet})
+    try:
+        return load_dataset(name, layout.config, split=layout.split, revision=commit)
+    except ValueError as error:
+        text = str(error)
+        if not ("BuilderConfig" in text or "Unknown split" in text or "Bad split" in text):
+            raise
+        splits = load_dataset(name, None if "BuilderConfig" in text else layout.config, revision=commit)
+        chosen = next((split for split in (layout.split, "test", "train") if split in splits), None) or next(iter(splits))
+        say(f"  {name} has no {'configuration ' + str(layout.config) if 'BuilderConfig' in text else 'split ' + layout.split}; its split {chosen} is read")
+        return splits[chosen]

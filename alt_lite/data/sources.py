@@ -33,7 +33,7 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A published set: its hub id or addresses, and which of its columns are ours.
+    """A published set: its hub id, or the path of a repository's file at a commit, and which of its columns are ours.
 
     `label` fixes every row's label where the set has no such column; `labelled` reads it off a row.
     `traces` tells whether responses hold reasoning; `revision` is where the hub keeps a set in a form that
@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
     # Not on the hub: a file of the repository at a commit.
     "lrm_study": Preset(
         "thu-coai/LRM-Safety-Study", {"prompt": "prompt", "response": "response"}, label="harmful", traces=False,
-        files="https://raw.githubusercontent.com/thu-coai/LRM-Safety-Study/498ef37fca888a9587a34e156b7518f2ac9ce701/dataset/data/sft_train_nocot.json",
+        files="thu-coai/LRM-Safety-Study/498ef37fca888a9587a34e156b7518f2ac9ce701/dataset/data/sft_train_nocot.json",
     ),
 }
 @dataclass(frozen=True)

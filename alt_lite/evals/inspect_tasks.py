@@ -136,12 +136,12 @@ def _build(
     say(f"  {name}: {len(asked.prompts)} prompts from {origin}")
     wanted = [each for each in _METRICS[asked.kind] if _applies(each, judges, server is not None)]
     return Task(
-        dataset=MemoryDataset([_sample(prompt) for prompt in asked.prompts], name=name, location=origin),
+        dataset=MemoryDataset([_sample(prompt) for prompt in asked.prompts], name=name, location=str(origin)),
         solver=generate(),
         scorer=judged(asked.kind, judges, wanted, server and {"url": server.url, "model": server.model}),
         metrics={each: [by_attack()] if len(asked.prompts) > len(plain.prompts) else [mean(), stderr(cluster="cluster")] for each in wanted},
         config=GenerateConfig(max_tokens=asked.max_new_tokens, temperature=Suite.temperature, top_p=Suite.top_p),
-        metadata={"origin": origin},
+        metadata={"origin": str(origin)},
     )
 
 

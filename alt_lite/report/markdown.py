@@ -33,6 +33,10 @@ def render(data: dict[str, Any], run: Path) -> str:
         for name, row in (("base", item.base), ("tuned", item.tuned)):
             lines += [f"**{name}**", "", _quote(row["completion"]), ""]
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in data["stage_seconds"].items() if seconds)
+    if data["sources"]:
+        lines += ["## Benchmarks", "", "| task | from | at |", "|---|---|---|"]
+        lines += [f"| {_cell(entry['task'])} | {_cell(entry['place'])} | {_cell(entry['commit'] or '')} |" for entry in data["sources"]]
+        lines += [f"| {_cell(entry['task'])} | **not evaluated** | {_cell(entry['reason'])} |" for entry in data["missing"]] + [""]
     lines += ["## Run", "", stages, "", "| setting | value |", "|---|---|"]
     lines += [f"| `{key}` | {_cell(str(value))} |" for key, value in values.items()]
     return "\n".join(lines) + "\n"

@@ -49,6 +49,8 @@ def build(run: Path) -> dict[str, Any]:
         "agreement": [entry for name in subjects for entry in score.agreements(name, judged[name])],
         "titles": {task: facts["title"] for task, facts in suite.items()},
         "decoding": manifest.get("decoding"),
+        "sources": manifest.get("sources", []),
+        "missing": manifest.get("missing", []),
         "settings": {key: recipe["values"][key] for key in recipe["origin"] if recipe["origin"][key] == "command line"},
         "stage_seconds": {stage: facts["seconds"] for stage, facts in manifest["stages"].items()},
     }

@@ -101,6 +101,7 @@ def closing_lines(data: dict[str, Any]) -> list[str]:
     pairs = [entry["n_pairs"] for entry in data["comparisons"] if entry["attack"] is None]
     if pairs:
         lines.append(f"smallest change found four times in five at n {min(pairs)}: {100 * detectable(min(pairs)):.0f} points, if one prompt in five changes side")
+    lines += [f"NOT evaluated: {entry['task']}: {entry['reason']}" for entry in data.get("missing", ())]
     if data["run"].get("embedded"):
         lines.append(CAVEAT.format(size="about a million parameters"))
     return lines

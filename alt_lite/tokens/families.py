@@ -23,7 +23,7 @@ class Family:
 
     `opens_trace` tells whether the prompt itself ends with an opened `<think>`; where it does not,
     the model writes the tag, so it is part of what is trained. `end` is what training ends a text with;
-    `ends` are further tokens at which the model's own configuration stops.
+    `ends` are further tokens at which the model's own configuration stops; `top_k` is what its makers advise to sample with.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Family:
     opens_trace: bool
     chatml: bool = False
     ends: tuple[str, ...] = ()
+    top_k: int | None = None
     think: Control = Control("<think>")
     think_end: Control = Control("</think>")
 
@@ -103,5 +104,5 @@ ALL_CONTROLS = tuple(dict.fromkeys((*_DEEPSEEK, *_QWEN, "<|endoftext|>", "<|eot_
 FAMILIES: dict[str, Family] = {
     "r1": Family("r1", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=True),
     "r1_0528": Family("r1_0528", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=False),
-    "qwen3": Family("qwen3", None, "<|im_end|>", _QWEN, opens_trace=False, chatml=True, ends=("<|endoftext|>",)),
+    "qwen3": Family("qwen3", None, "<|im_end|>", _QWEN, opens_trace=False, chatml=True, ends=("<|endoftext|>",), top_k=20),
 }

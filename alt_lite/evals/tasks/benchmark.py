@@ -6,11 +6,15 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from alt_lite.data import places
+from alt_lite.data.places import Origin, Reach, Source
 from alt_lite.data.rows import EvalPrompt, Label, Task, content_id
-from alt_lite.data.sources import Place, Preset, open_data
 from alt_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SAFETY_TOKENS, REASONING_TOKENS = 4096, 8192
 LETTERS = "ABCDEFGHIJ"
@@ -31,18 +35,19 @@ class Benchmark:
 
     `item` reads a row of the hub's set, or of the original repository's file, and gives None for a row
     that is not part of the benchmark. `max_new_tokens` is what a reasoning model needs: a response cut
-    inside its trace says nothing.
+    inside its trace says nothing. `size` is the number of prompts that the authors published.
     """
 
     name: str
     title: str
     kind: Literal["harm", "over_refusal", "skill"]
-    source: Preset
+    source: Source
     item: Callable[[Mapping[str, Any]], Item | None]
     judges: tuple[str, ...]
     label: Label = "benign"
     language: str = "en"
     max_new_tokens: int = SAFETY_TOKENS
+    size: int = 0
 
 
 def first_of(row: Mapping[str, Any], *names: str) -> Any:
@@ -56,30 +61,40 @@ def choices(question: str, options: Sequence[str], letters: Sequence[str] = LETT
     return "\n".join([question.strip(), "", *lines, "", ask or 'Think it through, then end with "Answer: X", X being the letter of the right option.'])
 
 
-def local_copy(folder: Path, name: str) -> Path:
-    """Find a benchmark's local copy: `NAME.*`, or a saved folder `NAME`.
+def local_copy(folder: Path, name: str) -> Path | None:
+    """Find a benchmark's local copy: `NAME.*`, or a saved folder `NAME`; None where the folder holds none.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"no such folder: {folder}", "name a folder that holds copies of the benchmarks")
-    found = sorted(path for path in folder.iterdir() if path.stem == name)
-    if not found:
-        have = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-        raise UserError(f"{folder} holds no copy of {name} (it holds {have})", f"save it there as {name}.jsonl, .csv, .tsv, .txt or .parquet")
-    return found[0]
+    return next((path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and path.name.partition(".")[0] == name), None)
 
 
-def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int) -> tuple[Task, str]:
-    """Load a benchmark from a local copy, else from the hub: (task, where it came from).
+def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int, reach: Reach | None = None) -> tuple[Task, Origin]:
+    """Load a benchmark from a local copy, else from the cache, else from the first of its places that has it.
 
-    `limit` prompts are drawn by `seed`; a smaller draw is part of a larger one.
+    `limit` prompts are drawn by `seed`; a smaller draw is part of a larger one. `reach` remembers hosts that do not
+    answer from one benchmark to the next.
 
     Raises:
         UserError: the set cannot be had, or holds no row of the benchmark.
     """
-    data, origin = open_data(Place(benchmark.name, local, local="eval.data=FOLDER, which holds " + benchmark.name + ".jsonl"), benchmark.source)
+
+    def accept(data: Dataset, origin: Origin) -> list[Item]:
+        return _items(benchmark, data, origin)
+
+    if local:
+        data, origin = places.local(benchmark.source, local)
+        items = accept(data, origin)
+    else:
+        items, origin = places.fetch(benchmark.source, accept, reach or Reach())
+    prompts = _prompts(benchmark, items, limit, seed)
+    return Task(benchmark.name, benchmark.kind, prompts, benchmark.judges, _clustered(items), benchmark.title, benchmark.max_new_tokens), origin
+
+
+def _items(benchmark: Benchmark, data: Dataset, origin: Origin) -> list[Item]:
     items = []
     for number, row in enumerate(data, 1):
         try:
@@ -88,12 +103,12 @@ def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int)
                 items.append(item)
         except (KeyError, AttributeError, TypeError, ValueError, IndexError) as error:
             raise UserError(
-                f"{origin} has not the form of {benchmark.name}: row {number}: {type(error).__name__} {error}; its columns are {', '.join(data.column_names)}",
+                f"{origin.place} has not the form of {benchmark.name}: row {number}: {type(error).__name__} {error}; its columns are {', '.join(data.column_names)}",
                 "give a copy of the set that the benchmark names",
             ) from error
     if not items:
-        raise UserError(f"{origin} holds no row of {benchmark.name}; its columns are {', '.join(data.column_names)}", "give a copy of the set that the benchmark names")
-    return Task(benchmark.name, benchmark.kind, _prompts(benchmark, items, limit, seed), benchmark.judges, _clustered(items), benchmark.title, benchmark.max_new_tokens), origin
+        raise UserError(f"{origin.place} holds no row of {benchmark.name}; its columns are {', '.join(data.column_names)}", "give a copy of the set that the benchmark names")
+    return items
 
 
 def _prompts(benchmark: Benchmark, items: Iterable[Item], limit: int | None, seed: int) -> tuple[EvalPrompt, ...]:

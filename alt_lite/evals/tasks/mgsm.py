@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from alt_lite.data.sources import Preset
+from alt_lite.data.places import File, Hub, Source
 from alt_lite.evals.tasks.benchmark import REASONING_TOKENS, Benchmark, Item, first_of
 
 _ASK = {
@@ -17,11 +17,19 @@ def _item(language: str) -> Callable[[Mapping[str, Any]], Item]:
     return lambda row: Item(f"{row['question']}\n\n{_ASK[language]}", str(first_of(row, "answer_number", "answer")))
 
 
+def _source(language: str) -> Source:
+    places = (
+        Hub("juletxara/mgsm", config=language, split="test", revision="refs/convert/parquet"),
+        File("NJUNLP/SkipLayerCD", "72df5e5d6e5095c6db6e0aaad25c1fead84e8995", f"data/mgsm/mgsm_{language}.tsv"),
+    )
+    return Source(f"mgsm_{language}", places, header=("question", "answer_number"))
+
+
 BENCHMARKS = tuple(
     Benchmark(
         f"mgsm_{language}", f"MGSM, {name}", "skill",
-        Preset("juletxara/mgsm", {}, config=language, split="test", revision="refs/convert/parquet", header=("question", "answer_number")), _item(language),
-        ("number@1",), language=language, max_new_tokens=REASONING_TOKENS,
+        _source(language), _item(language),
+        ("number@1",), language=language, max_new_tokens=REASONING_TOKENS, size=250,
     )
     for language, name in {"en": "English", "es": "Spanish", "zh": "Chinese"}.items()
 )
