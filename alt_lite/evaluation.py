@@ -36,7 +36,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     Raises:
         UserError: the model or the suite does not exist.
     """
-    from alt_lite import preflight, protocol, subjects
+    from alt_lite import pace, preflight, protocol, subjects
     from alt_lite.evals import runner
     from alt_lite.model import backend, load
     from alt_lite.recipe import write_report
@@ -72,6 +72,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
     batch_size = chosen(decisions, "eval.batch_size")
     if not server:
+        pace.tell(recipe, here, decisions, (), plan.tasks, plan.settings.samples, 1 + len(plan.defences))
         subject = subjects.one(recipe, path, here, plan.settings.precision, batch_size)
     with folder.locked():
         folder.begin(recipe, {
@@ -91,7 +92,9 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
                 arms = list(plan.arms(subject.name))
                 folder.note(arms=[arm for arm, _, _ in arms])
                 for arm, tasks, adaptive in arms:
-                    runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive)
+                    with pace.generating(recipe, here, plan.settings.precision, target / arm, tasks) as taken_over:
+                        taken_over.append(runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive))
+                        taken_over.append(int(server))  # a server's speed says nothing of this machine's
             del subject
             load.free_memory()  # for a guard
             for arm, tasks, _ in arms:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alt_lite import preflight, protocol, provenance, subjects
+from alt_lite import pace, preflight, protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
@@ -106,7 +106,7 @@ def check(
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length, recipe.data.answer)
     lengths = sorted(len(row.input_ids) for row in encoded)
     decisions = preflight.look(recipe, here, decisions, lengths[-1], folder, trains)
-    protocol.build(recipe, decisions, here)
+    plan = protocol.build(recipe, decisions, here)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
     labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}
@@ -114,6 +114,7 @@ def check(
         f"  data: {len(rows)} rows ({labels['harmful']} harmful, {labels['benign']} benign), "
         f"{lengths[len(lengths) // 2]} tokens in the median, {lengths[-1]} at most; target {recipe.data.target}"
     )
+    pace.tell(recipe, here, decisions, lengths if trains else (), plan.tasks, plan.settings.samples, 2 + len(plan.defences))
     if beside := _beside_alttrain(recipe, rows, sum(row.trained for row in encoded), tokens):
         say(beside)
     if example:
@@ -205,6 +206,7 @@ def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
     say(train.describe(recipe, decisions, settings))
     with progress("train", len(steps)) as bar:
         facts = train.train(recipe, decisions, here, tokens, rows, places, bar, stop)
+    pace.record(recipe, here, "train", facts["backend"], facts["tokens_per_second"])
     # The training may have been a process of its own.
     folder.note(training=facts, peak_memory_bytes=max(facts["peak_memory_bytes"], folder.manifest.get("peak_memory_bytes", 0)))
 
@@ -244,7 +246,8 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
             # Training is compared with the base under each defence, which is free.
             for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
                 arms[name] = tasks, reuse
-                runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive)
+                with pace.generating(recipe, here, plan.settings.precision, out / name, tasks) as taken_over:
+                    taken_over.append(runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive))
         del subject
     load.free_memory()  # for a guard
     folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision, sources=plan.sources, missing=plan.missing)
