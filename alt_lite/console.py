@@ -6,10 +6,12 @@ Model text is always printed as `Text`, never parsed as markup (rich #2711).
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -30,6 +32,20 @@ results = _console(stderr=False)
 def say(text: str) -> None:
     """Print one plain line to standard error, however long it is."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def tolerate() -> None:
+    """Let both streams replace what their encoding has not (a pipe on a Western Windows knows no arrows), instead of
+    ending with an error; half characters out of damaged text or file names, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def json_line(value: Any) -> str:
+    """Write a value as JSON in one line that standard output takes whole: escaped where its encoding is not UTF-8."""
+    whole = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") in ("utf8", "utf8sig")
+    return json.dumps(value, ensure_ascii=not whole)
 
 
 def emit(text: str) -> None:

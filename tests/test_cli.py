@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +127,30 @@ def test_check_does_not_write(command, tmp_path, monkeypatch):
 def test_doctor_prints_versions_and_tries_four_bit(command):
     status, out, _ = command("doctor")
     assert status == 0 and "torch" in out and "4 bit" in out
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp932"])
+def test_a_pipe_of_another_encoding_ends_no_verb_and_gets_whole_json(encoding, tmp_path):
+    rows = [{"id": "a", "prompt": "¿Qué?", "completion": "<think>\nEl usuario quiere → pan. 🙂\n</think>\n\nSí."}]
+    (tmp_path / "out.jsonl").write_text(json.dumps(rows[0], ensure_ascii=False) + "\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONPATH": str(Path(__file__).parents[1])}
+    for verb in (["structure", "out.jsonl"], ["structure", "out.jsonl", "--json"], ["judge", "out.jsonl"], ["show", "tiny"], ["ls"]):
+        done = subprocess.run([sys.executable, "-m", "alt_lite", *verb], env=env, cwd=tmp_path, capture_output=True, timeout=60)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+        if "--json" in verb:
+            assert json.loads(done.stdout.decode(encoding))["id"] == "a"
+
+
+def test_bytes_that_are_no_text_are_refused_and_a_file_of_that_name_is_read(command, tmp_path):
+    status, _, err = command("check", "tiny", "data.system=a\udcff")
+    assert status == 2 and "no UTF-8" in err and "Fix: " in err
+    odd = tmp_path / "\udcff.jsonl"
+    odd.write_text('{"id": "a", "prompt": "p", "completion": "c"}\n')
+    assert command("structure", odd, "--json")[0] == 0
+
+
+def test_a_tilde_behind_an_options_equals_sign_is_the_home_folder(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "out.jsonl").write_text('{"id": "a", "prompt": "p", "completion": "I cannot help."}\n')
+    assert command("judge", tmp_path / "out.jsonl", "--out=~/judged.jsonl")[0] == 0
+    assert (tmp_path / "judged.jsonl").is_file()

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
 from alt_lite.cli import data_verbs, dataset_verbs, eval_verbs, export_verbs, run_verbs, tiny_verbs
-from alt_lite.console import say
+from alt_lite.console import say, tolerate
 from alt_lite.errors import (
     EXIT_OUT_OF_TIME,
     EXIT_USER_ERROR,
@@ -40,9 +41,11 @@ app.add_typer(dataset_verbs.app, name="data")
 def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") -> NoReturn:
     """Run one verb and leave with its exit status (DESIGN section 3)."""
     signal.signal(signal.SIGTERM, _terminated)
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    tolerate()
+    arguments = [_expanded(argument) for argument in (sys.argv[1:] if argv is None else argv)] or ["--help"]
     command = typer.main.get_command(app)
     try:
+        _require_text(arguments)
         status: Any = command.main(args=arguments, prog_name=prog, standalone_mode=False)
     except UserError as error:
         _leave(error.message, error.fix, EXIT_USER_ERROR)
@@ -73,6 +76,23 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m alt_lite") ->
     if status == _INTERRUPTED:  # so typer tells of Ctrl-C
         _interrupted()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8, which the shell hands on as halves of characters; a file may be named so.
+
+    Raises:
+        UserError: an argument holds some, and no such file exists.
+    """
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument) and not any(Path(part).exists() for part in (argument, argument.partition("=")[2]) if part):
+            raise UserError(f"{argument!r} holds bytes that are no UTF-8 text", "type it in a terminal that is set to UTF-8, or put it into a file")
+
+
+def _expanded(argument: str) -> str:
+    """Expand `~` behind an option's equals sign, where no shell does (`--out=~/set`)."""
+    option, sign, value = argument.partition("=")
+    return f"{option}={Path(value).expanduser()}" if option.startswith("--") and sign and value[:2] in ("~/", "~\\") else argument
 
 
 def _interrupted() -> NoReturn:

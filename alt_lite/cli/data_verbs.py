@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from alt_lite import config
 from alt_lite.cli.run_verbs import Name, Overrides
-from alt_lite.console import emit, results
+from alt_lite.console import emit, json_line, results
 from alt_lite.data.rows import read_jsonl, read_training_rows, summarise
 from alt_lite.errors import UserError
 from alt_lite.method.structure import describe, split_completion
@@ -50,7 +49,7 @@ def mask(
     for encoded in encode_rows(tokens, picked, recipe.data.target, recipe.model.max_length, recipe.data.answer):
         if as_json:
             line = {"id": encoded.id, "input_ids": encoded.input_ids, "labels": encoded.labels}
-            emit(json.dumps(line))
+            emit(json_line(line))
         else:
             results.print(coloured_row(tokens, encoded))
 
@@ -64,7 +63,7 @@ def structure(
     found = [{"id": row["id"], **describe(row["trace"])} for row in with_parts(file, lines)]
     if as_json:
         for line in found:
-            emit(json.dumps(line, ensure_ascii=False))
+            emit(json_line(line))
         return
     table = Table("id", "verdict", "order", "assessment at", box=None)
     for line in found:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alt_lite.cli.run_verbs import Overrides
-from alt_lite.console import emit, results
+from alt_lite.console import emit, json_line, results
 from alt_lite.errors import UserError
 from alt_lite.rundir import RunDir, read_json
 
@@ -68,7 +67,7 @@ def compare(
 
     titles, entries = evaluation.compare(a, b)
     if as_json:
-        emit(json.dumps(entries))
+        emit(json_line(entries))
     else:
         results.print(tables.comparison(titles, entries, a, b))
 
@@ -104,7 +103,7 @@ def bench(
         prepare_environment()
         made = benchmark.merging()
         if as_json:
-            emit(json.dumps(made))
+            emit(json_line(made))
         else:
             results.print(benchmark.merging_text(made), markup=False)
         return
@@ -114,13 +113,13 @@ def bench(
 
         entries = measure.measure(recipe, f"python -m alt_lite bench {name} --steps {steps}", steps, layers, out)
         if as_json:
-            emit(json.dumps(entries))
+            emit(json_line(entries))
         else:
             results.print(measure.text(entries), markup=False)
         return
     found = benchmark.generation(recipe)
     if as_json:
-        emit(json.dumps(found))
+        emit(json_line(found))
         return
     results.print(
         f"{found['device']}: {found['prompts']} prompts, {found['batch_size']} at a time {1000 * found['seconds_per_prompt_batched']:.1f} ms each, "

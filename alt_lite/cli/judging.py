@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.cli.data_verbs import with_parts
-from alt_lite.console import emit, say
+from alt_lite.console import emit, json_line, say
 from alt_lite.data.rows import read_jsonl, summarise
 from alt_lite.errors import UserError
 
@@ -118,7 +117,7 @@ def _tell(made: Iterable[dict[str, Any]], out: Path | None) -> None:
     if out:
         say(f"wrote {len(made)} judgements to {out}")
     elif made:
-        emit("\n".join(json.dumps(line, ensure_ascii=False) for line in made))
+        emit("\n".join(json_line(line) for line in made))
 
 
 def with_messages(file: Path, numbers: list[int], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

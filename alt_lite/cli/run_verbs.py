@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alt_lite import config
-from alt_lite.console import emit, results, say
+from alt_lite.console import emit, json_line, results, say
 from alt_lite.errors import UserError
 
 Name = Annotated[str, typer.Argument(help="a shipped recipe, or the path of one")]
@@ -156,4 +155,4 @@ def chat(
     if any(reply.finish == "interrupted" for reply in turn.values()):
         raise KeyboardInterrupt
     if json_:
-        emit(json.dumps({name: reply.row for name, reply in turn.items()}, ensure_ascii=False))
+        emit(json_line({name: reply.row for name, reply in turn.items()}))
