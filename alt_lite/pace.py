@@ -37,6 +37,14 @@ def record(recipe: Recipe, here: Device, stage: str, how: str, tokens_per_second
         say(f"  this run's speed is not kept for later estimates ({error.strerror})")
 
 
+def steady(log: Sequence[Mapping[str, Any]]) -> float | None:
+    """Give a training's tokens per second from its log, without the first two steps, in which rows are compared and
+    kernels chosen; None where no more than these were taken."""
+    later = [row for row in log[2:] if row.get("tokens_per_second") and row.get("seconds")]
+    seconds = sum(row["seconds"] for row in later)
+    return sum(row["tokens_per_second"] * row["seconds"] for row in later) / seconds if seconds else None
+
+
 def measured(recipe: Recipe, here: Device, stage: str, how: str) -> dict[str, Any] | None:
     """Find the newest speed of this model on this device: of a run here, else one that the project ships."""
     from alt_lite.report.hardware import measurements

@@ -19,7 +19,7 @@ from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.dataset import rows_for
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, source_digest, write_text
+from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, read_rows, source_digest, write_text
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -206,7 +206,7 @@ def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
     say(train.describe(recipe, decisions, settings))
     with progress("train", len(steps)) as bar:
         facts = train.train(recipe, decisions, here, tokens, rows, places, bar, stop)
-    pace.record(recipe, here, "train", facts["backend"], facts["tokens_per_second"])
+    pace.record(recipe, here, "train", facts["backend"], pace.steady(read_rows(places.log)))
     # The training may have been a process of its own.
     folder.note(training=facts, peak_memory_bytes=max(facts["peak_memory_bytes"], folder.manifest.get("peak_memory_bytes", 0)))
 
@@ -232,10 +232,11 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
 
     plan = protocol.build(recipe, decisions, here)
     out = folder.path / "eval"
+    folder.note(sources=plan.sources, missing=plan.missing)
     if not plan.tasks:
         say(f"eval: skipped; {decisions['eval.suite'].reason}")
         runner.write_suite(out, ())
-        folder.note(arms=[], sources=[], missing=[])
+        folder.note(arms=[])
         return
     runner.write_suite(out, plan.tasks, plan.settings.samples)
     how = here, plan.settings.precision, chosen(decisions, "eval.batch_size")
@@ -250,7 +251,7 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
                     taken_over.append(runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive))
         del subject
     load.free_memory()  # for a guard
-    folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision, sources=plan.sources, missing=plan.missing)
+    folder.note(decoding=vars(plan.settings), arms=list(arms), precision=plan.settings.precision)
     failed = 0
     for name, (tasks, reuse) in arms.items():
         failed += runner.tell_errors(tasks, out / name)

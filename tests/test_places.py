@@ -183,3 +183,12 @@ def test_every_benchmark_of_the_default_suites_has_a_place_without_a_gate():
     for benchmark in TASKS.values():
         gates = [bool(getattr(place, "gated", False)) for place in benchmark.source.places]
         assert gates == sorted(gates), f"{benchmark.name}: a gated place stands before an open one"
+
+
+def test_a_set_that_is_not_there_is_not_called_gated(tmp_path):
+    """The hub answers 401 for what it does not have, and speaks of gates in passing."""
+    with standin(HUB, files={}, gated=GATED) as served:
+        made, _ = plan(tmp_path, served.environment(), "eval.suite=safety", "eval.tasks=strongreject,advbench")
+    (missing,) = made["missing"]
+    assert "the hub has no data set 'mlabonne/harmful_behaviors'" in missing["reason"] and "walledai/AdvBench is gated" not in missing["reason"]
+    assert "mlabonne/harmful_behaviors is gated" not in missing["reason"]

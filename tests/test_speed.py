@@ -11,7 +11,7 @@ from alt_lite.data import cache
 from alt_lite.decide import Device, decide
 from alt_lite.model import speed
 from alt_lite.model.shape import PUBLISHED, Shape
-from alt_lite.pace import measured, record, tell
+from alt_lite.pace import measured, record, steady, tell
 
 SEVEN = PUBLISHED["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
 SMALL = Shape("llama", 576, 30, 9, 3, 64, 1536, 49_152, True)  # SmolLM2-135M
@@ -66,6 +66,11 @@ def test_a_check_estimates_and_after_a_run_reads_what_was_measured(tmp_path, mon
     # Another device, model or way of generating is another speed.
     assert measured(recipe, Device("cpu", "another", 0), "train", "transformers") is None
     assert measured(load_recipe("r1_1_5b"), CPU, "train", "transformers") is None and measured(recipe, CPU, "eval", "local, 4bit") is None
+
+
+def test_the_first_two_steps_of_a_training_say_nothing_of_its_speed():
+    slow, fast = {"tokens_per_second": 1.0, "seconds": 100.0}, {"tokens_per_second": 50.0, "seconds": 2.0}
+    assert steady([slow, slow, fast, fast]) == 50.0 and steady([slow, slow]) is None
 
 
 def test_a_run_keeps_its_own_speed(finished):

@@ -83,7 +83,7 @@ def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) 
             commit = HfApi().dataset_info(name, revision=revision or (layout.revision if layout else None), timeout=_SECONDS).sha
             return of_repository(load_dataset, name, layout, commit), f"{name}@{commit}"
         except (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError, HFValidationError) as error:
-            if isinstance(error, GatedRepoError) or "gated" in str(error):
+            if isinstance(error, GatedRepoError) or "is a gated" in str(error):
                 raise UserError(f"{name} is gated", f"accept its terms on huggingface.co/datasets/{name} and set HF_TOKEN; or {copy}") from error
             raise UserError(f"the hub has no data set {name!r} at revision {revision or 'main'}, or it needs a token", f"check the name, set HF_TOKEN, or {copy}") from error
         except (ValueError, DatasetsError) as error:
