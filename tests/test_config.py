@@ -116,3 +116,10 @@ def test_a_run_of_a_version_without_some_key_is_read_with_its_default():
     del kept["values"]["endpoint.timeout"], kept["origin"]["endpoint.timeout"]
     read = with_overrides(recipe_from_values(kept), ["eval.seed=3"])
     assert read.endpoint.timeout is None and read.origin["endpoint.timeout"] == "default" and (read.eval.limit, read.eval.seed) == (4, 3)
+
+
+def test_a_tilde_in_what_names_files_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = load_recipe("tiny", ("model.name=~/model", "data.source=~/set.csv", "data.against=~/a.jsonl,tiny", "eval.data=~", "data.system=~/stays"))
+    assert (recipe.model.name, recipe.data.source, recipe.eval.data) == (str(tmp_path / "model"), str(tmp_path / "set.csv"), str(tmp_path))
+    assert recipe.data.against == (str(tmp_path / "a.jsonl"), "tiny") and recipe.data.system == "~/stays"
