@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from alt_lite import listed, peek
 from alt_lite.errors import UserError
 
 EMBEDDED = "embedded"
@@ -57,7 +58,7 @@ class DataSection(_Section):
     source: str = Field("safechain", description="tiny; safechain, r1act, star1, lrm_study; a hub id; a file or saved folder; a JSONL of TrainingRows")
     path: str | None = Field(None, description="local copy of the source, used in place of the hub")
     revision: str | None = Field(None, description="hub commit of the source; null: the newest, and the data card records it")
-    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data: prompt, response, label, category, language")
+    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data: prompt, response, label, category, language, input, system, trace, history, messages")
     target: Target = Field("alttrain", description="format of what is trained")
     answer: Literal["none", "template", "original"] | None = Field(None, description="after the trace: nothing after a refusal, the row's answer, the source's; null: as the target is published")
     system: str | None = Field(None, description="system prompt of every row; null: none, as DeepSeek advises; source r1act: R1-Act's")
@@ -170,10 +171,9 @@ class Recipe:
 
     @property
     def builds_rows(self) -> bool:
-        """Whether training rows are built from a set of prompts and responses, so that assessments are to
-        be written; `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs along."""
-        data = self.data
-        return data.source not in ("tiny", "r1act") and (bool(data.columns or data.path) or not data.source.endswith(".jsonl"))
+        """Whether rows are built from a set of prompts and responses; `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs."""
+        source, set_of_own = self.data.source, bool(self.data.columns or self.data.path)
+        return source not in ("tiny", "r1act") and (set_of_own or not peek.are_training_rows(Path(source)))
 
     @property
     def embedded(self) -> bool:
@@ -353,7 +353,7 @@ def coerce(value: Any, kind: Any) -> Any:
             return None
         (kind,) = (arg for arg in get_args(kind) if arg is not type(None))
     if get_origin(kind) is tuple:
-        items = value if isinstance(value, list) else str(value).split(",")
+        items = value if isinstance(value, list) else listed.items(str(value))
         return tuple(coerce(str(item).strip(), get_args(kind)[0]) for item in items if str(item).strip())
     if not isinstance(value, str):
         raise ValueError(f"{value!r} must be one value")

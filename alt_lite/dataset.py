@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,11 +89,33 @@ def _built(recipe: Recipe, assessor: str, tokens: Tokens | Plain | None, look: b
         unchecked = read_json(folder / UNCHECKED) if (folder / UNCHECKED).is_file() else {}
         if unchecked:
             say(f"data: its overlap with {', '.join(unchecked)} was NOT checked when it was built; remove that folder to build it again")
-        return read_training_rows(folder / ROWS)
+        return _fit(recipe, read_training_rows(folder / ROWS))
     if look and assessor != "template":
         say(f"data: looked at with template assessments; {assessor} writes its own when the set is built")
         return _built(recipe, "template", tokens, look, stop)
     return build(recipe, assessor, folder, tokens, stop)
+
+
+def _fit(recipe: Recipe, rows: list[TrainingRow]) -> list[TrainingRow]:
+    """Rows that were built for another target may lack the traces that this one needs.
+
+    Raises:
+        UserError: they do.
+    """
+    from alt_lite.method.targets import needs_trace
+
+    target = recipe.data.target
+    lacking = sum(not row.understanding and needs_trace(target, row.label) for row in rows)
+    if lacking and not _untraced(recipe.data.source):
+        raise UserError(f"{lacking} of the set's {len(rows)} rows have no trace, which the target {target} needs", "data.target=no_cot, or fewer rows (data.harmful, data.benign), or a source with traces")
+    return rows
+
+
+def _untraced(source: str) -> bool:
+    """Whether a published set holds no traces, which encoding then says of the target."""
+    from alt_lite.data.sources import PRESETS
+
+    return source in PRESETS and not PRESETS[source].traces
 
 
 def set_name(recipe: Recipe, assessor: str) -> str:
@@ -121,12 +144,14 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     """
     from alt_lite.data import alttrain
     from alt_lite.data.card import render
-    from alt_lite.data.sources import open_table
+    from alt_lite.data.sources import PRESETS, open_table
     from alt_lite.tokens.families import ALL_CONTROLS
 
     data = recipe.data
     table = open_table(place(recipe), ("prompt", "response", "label"))
     say(f"data: building {set_name(recipe, assessor)} from {table.origin} ({len(table):,} rows)")
+    if data.source not in PRESETS:
+        say(f"data: its rows hold prompts and responses: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}")
     overlap, unchecked = evaluation_prompts(data.against)
     controls = tokens.controls if tokens else frozenset(ALL_CONTROLS)
     counts = alttrain.Counts()
@@ -136,11 +161,12 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
             if hit := overlap.find(row.prompt):
                 counts.overlap[f"{hit[0]} ({hit[1]}), kept as published"] += 1
     else:
-        plan = alttrain.Plan(data.harmful, data.benign, data.seed, data.adversarial)
+        plan = alttrain.Plan(data.harmful, data.benign, data.seed, data.adversarial, data.target)
         with progress("data: select", data.harmful + data.benign) as bar:
             rows = alttrain.select(table, plan, overlap, controls, counts, bar)
         if not rows:
             raise UserError("data.harmful and data.benign are both 0", "ask for at least one row")
+        _tell(table, rows, counts, data.target)
         folder.mkdir(parents=True, exist_ok=True)  # before the long part
         rows = _assessed(recipe, assessor, rows, folder, controls, counts, stop)
     card = _card(recipe, assessor, table, rows, counts, overlap, unchecked, tokens)
@@ -151,6 +177,14 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     left_out = sum(counts.dropped.values()) + sum(counts.overlap.values())
     say(f"data: {len(rows):,} rows, {left_out:,} of those looked at left out; why stands in {folder / CARD}")
     return rows
+
+
+def _tell(table: Table, rows: Sequence[TrainingRow], counts: Counts, target: str) -> None:
+    """Say what was done to rows that nobody asked for by name."""
+    from alt_lite.data.report import told
+
+    for line in told(table, rows, counts, target):
+        say(f"data: {line}")
 
 
 def place(recipe: Recipe) -> Place:
@@ -169,7 +203,9 @@ def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
     Raises:
         UserError: a file that is named does not exist or is not readable.
     """
+    from alt_lite.data.local import is_data
     from alt_lite.data.overlap import Overlap
+    from alt_lite.data.report import prompts
     from alt_lite.data.sources import Place, open_table
     from alt_lite.evals.tasks import TASKS
     from alt_lite.evals.tasks.benchmark import load
@@ -184,8 +220,8 @@ def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
             for task in tasks(Split(0), "heldout"):
                 overlap.add(f"tiny/{task.name}", (prompt.messages[-1]["content"] for prompt in task.prompts))
         elif Path(name).exists():
-            overlap.add(Path(name).stem, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
-        elif name not in TASKS and ("/" not in name or Path(name).suffix in (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")):
+            overlap.add(Path(name).stem, prompts(open_table(Place(name))))
+        elif name not in TASKS and ("/" not in name or is_data(Path(name))):
             raise UserError(f"data.against: no such file: {name}", f"a file, a hub id, tiny, or one of {', '.join(TASKS)}")
         elif any(reason.startswith("no network") for reason in unchecked.values()):
             unchecked[name] = "no network"
@@ -195,7 +231,7 @@ def evaluation_prompts(names: Sequence[str]) -> tuple[Overlap, dict[str, str]]:
                     task, _ = load(TASKS[name], None, None, 0)
                     overlap.add(name, (prompt.messages[-1]["content"] for prompt in task.prompts))
                 else:
-                    overlap.add(name, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
+                    overlap.add(name, prompts(open_table(Place(name))))
             except Unreachable as error:
                 unchecked[name] = f"no network: {error.message}"
             except UserError as error:
@@ -333,6 +369,7 @@ def _card(
 ) -> Any:
     from alt_lite.data.alttrain import OUR_CHOICES
     from alt_lite.data.card import Card
+    from alt_lite.data.report import texts, without_wording
 
     lengths, unit = row_lengths(rows, tokens)
     writer = {"self": recipe.model.name, "endpoint": f"{recipe.endpoint.model or 'the only model'} at {recipe.endpoint.url}"}.get(assessor, "the template, no model")
@@ -342,7 +379,9 @@ def _card(
         name=set_name(recipe, assessor), source=table.origin, recipe={**settings, "assessments": writer, "columns": json.dumps(table.columns)},
         counts={
             f"The source's {counts.rows:,} rows": dict(counts.labels), "Taken": dict(counts.taken),
-            "Looked at and left out": dict(counts.dropped), "Left out for overlap": dict(counts.overlap), "Assessments": dict(counts.assessments),
+            "Looked at and left out": dict(+counts.dropped), "Left out for overlap": dict(counts.overlap), "Assessments": dict(counts.assessments),
+            "How texts were read": texts(table, counts), "Languages": dict(Counter(row.language for row in rows)),
+            "Languages without a wording of their own, whose fixed sentences are English": without_wording(rows),
         },
         lengths=lengths, unit=unit, checked=overlap.counts, unchecked=unchecked, choices=() if recipe.data.source == "r1act" else OUR_CHOICES,
     )

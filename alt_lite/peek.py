@@ -89,3 +89,8 @@ def _first_line(file: IO[bytes]) -> str:
     while not first.strip(b"\xef\xbb\xbf\x00 \t\r\n") and (more := file.readline(_LONGEST_LINE)):
         first += more
     return first.decode(kind, errors="ignore").strip("\ufeff \t\r\n")
+
+
+def are_training_rows(path: Path) -> bool:
+    """Tell whether a source is a JSONL of training rows, by its name and its first row."""
+    return names_rows(path) and holds_training_rows(path)

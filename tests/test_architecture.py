@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "alt_lite"
-BASE = {"errors", "console", "config", "rundir", "decide", "net", "peek"}
+BASE = {"errors", "console", "config", "rundir", "decide", "net", "peek", "listed"}
 MAY = {
     "method": set(),
     "data": BASE | {"method"},

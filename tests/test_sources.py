@@ -67,7 +67,7 @@ def write(path, text: str):
     ("empty.jsonl", "", "is empty"), ("empty.csv", "instruction,response,label\n", "no rows"),
     ("cut.jsonl", '{"instruction": "a", "response": "b", "label": "x"}\n{"instruct', "line 2: not JSON"),
     ("list.jsonl", '{"instruction": "a"}\n[1]\n"x"\n', "line 2: a JSON list, not an object; line 3: a JSON str"),
-    ("type.jsonl", '{"instruction": "a", "response": "b"}\n{"instruction": {"x": 1}, "response": "b"}\n{"instruction": "c", "response": ["d"]}\n', "row 2: 'instruction' is dict, not text; row 3: 'response' is list"),
+    ("type.jsonl", '{"instruction": "a", "response": "b"}\n{"instruction": {"x": 1}, "response": "b"}\n{"instruction": "c", "response": ["d"]}\n', "line 2: 'instruction' is dict, text before; line 3: 'response' is list"),
     ("numbers.jsonl", '{"instruction": 1, "response": "b", "label": "benign"}\n', "row 1: 'instruction' is int, not text"),
     ("missing.jsonl", '{"foo": "a", "response": "b", "label": "benign"}\n', "has no column for prompt; its columns are foo, response, label"),
     ("set.xlsx", "x", "none of .jsonl"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +25,7 @@ _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 _TOOLS = {"tool", "function", "function_call", "function_response", "observation", "tool_call", "tool_calls", "tool_response", "tool_result", "ipython"}
 _ROLE_KEYS, _TEXT_KEYS = ("role", "from", "speaker", "author"), ("content", "value", "text", "message")
 TRACE_KEYS = ("reasoning_content", "reasoning", "thinking", "thought", "thoughts")
+_SPEAKS = re.compile(r"^\s*\[[\s\S]*[\"'](?:role|from|speaker|author)[\"']")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _TRACE_PARTS = ("thinking", "reasoning")
 
@@ -53,16 +56,20 @@ def parsed(value: Any) -> Any:
     """Give the list that a text holds, as JSON or as Python prints it; every other value as it is."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's, of backslashes in a text that is no list
+        for reader in (json.loads, ast.literal_eval):
+            try:
+                return reader(value)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
     return value
 
 
 def is_conversation(value: Any) -> bool:
     """Tell whether a value is a list of messages, or the text of one."""
+    if isinstance(value, str) and not _SPEAKS.search(value):
+        return False  # no need to read it
     value = parsed(value)
     return isinstance(value, Sequence) and not isinstance(value, str) and bool(value) and all(
         isinstance(item, Mapping) and any(item.get(key) is not None for key in _ROLE_KEYS) for item in value

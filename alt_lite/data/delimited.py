@@ -53,9 +53,8 @@ def _again(first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]) 
 
 def _cells(path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, dict[str, str | None]]]:
     bad: list[str] = []
-    short = number = 0
-    for line, cells in records:
-        number += 1
+    short = 0
+    for number, (line, cells) in enumerate(records, 1):
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
         if any("\udc80" <= char <= "\udcff" for cell in cells if not cell.isascii() for char in cell):

@@ -23,7 +23,7 @@ _NAMES = {
 _CODES = {name: code for code, names in _NAMES.items() for name in (code, *names.split())}
 # Known by ISO 639-1, without names here.
 _MORE = frozenset(
-    "af am az be bs cy et eu ga gl gu ha hr ht ig is jv kk km kn ku ky la lb lo lt lv mg mi mk ml mn mr mt my ne or pa ps rw sd si sk sl sm sn so sq sr st su tg tk ts ug uz wo xh yi yo zu".split()
+    ["af", "am", "az", "be", "bs", "cy", "et", "eu", "ga", "gl", "gu", "ha", "hr", "ht", "ig", "is", "jv", "kk", "km", "kn", "ku", "ky", "la", "lb", "lo", "lt", "lv", "mg", "mi", "mk", "ml", "mn", "mr", "mt", "my", "ne", "or", "pa", "ps", "rw", "sd", "si", "sk", "sl", "sm", "sn", "so", "sq", "sr", "st", "su", "tg", "tk", "ts", "ug", "uz", "wo", "xh", "yi", "yo", "zu"]
 )
 # Letters of a script, by the first word of their Unicode names.
 _SCRIPTS = {
@@ -86,14 +86,14 @@ def guess(text: str) -> str:
 
 def _latin(text: str) -> str:
     lowered = unicodedata.normalize("NFC", text).lower()
-    if "¿" in text or "¡" in text:
-        return "es"
     for found, marks in _MARKS:
         if sum(char in marks for char in lowered) * 12 > len(_TOKEN.findall(lowered)) * 2 + 10:
             return found
     words = _TOKEN.findall(lowered)
     counts = {found: sum(word in profile for word in words) for found, profile in _PROFILES.items()}
     best = max(counts, key=lambda found: (counts[found], found == "en"))
+    if ("¿" in text or "¡" in text) and counts["en"] <= counts["es"]:
+        return "es"
     # Words that other languages have too are not enough against an English text about them.
     accents = any(not char.isascii() and char.isalpha() for char in text)
     plain = counts[best] >= 2 and counts[best] > 2 * counts["en"] and counts[best] * (4 if accents else 3) >= len(words)
