@@ -18,6 +18,7 @@ from alt_lite.console import progress, say
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows, read_training_rows
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.method import wording
+from alt_lite.peek import holds_steps
 from alt_lite.rundir import append_jsonl, path_digest, read_json, read_rows, write_jsonl, write_text
 
 if TYPE_CHECKING:
@@ -102,20 +103,15 @@ def _fit(recipe: Recipe, rows: list[TrainingRow]) -> list[TrainingRow]:
     Raises:
         UserError: they do.
     """
+    from alt_lite.data.sources import PRESETS
     from alt_lite.method.targets import needs_trace
 
-    target = recipe.data.target
+    target, preset = recipe.data.target, PRESETS.get(recipe.data.source)
     lacking = sum(not row.understanding and needs_trace(target, row.label) for row in rows)
-    if lacking and not _untraced(recipe.data.source):
+    # Of a published set without traces encoding says it, row by row.
+    if lacking and recipe.builds_rows and not (preset and not preset.traces):
         raise UserError(f"{lacking} of the set's {len(rows)} rows have no trace, which the target {target} needs", "data.target=no_cot, or fewer rows (data.harmful, data.benign), or a source with traces")
     return rows
-
-
-def _untraced(source: str) -> bool:
-    """Whether a published set holds no traces, which encoding then says of the target."""
-    from alt_lite.data.sources import PRESETS
-
-    return source in PRESETS and not PRESETS[source].traces
 
 
 def set_name(recipe: Recipe, assessor: str) -> str:
@@ -148,6 +144,8 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     from alt_lite.tokens.families import ALL_CONTROLS
 
     data = recipe.data
+    if not data.columns and holds_steps(given := Path(data.path or data.source)):
+        raise UserError(f"{given} holds training rows, which are finished", f"data.source={given} trains on them; data.columns=response=COLUMN,… builds a set of them all the same")
     table = open_table(place(recipe), ("prompt", "response", "label"))
     say(f"data: building {set_name(recipe, assessor)} from {table.origin} ({len(table):,} rows)")
     if data.source not in PRESETS:

@@ -93,4 +93,14 @@ def _first_line(file: IO[bytes]) -> str:
 
 def are_training_rows(path: Path) -> bool:
     """Tell whether a source is a JSONL of training rows, by its name and its first row."""
-    return names_rows(path) and holds_training_rows(path)
+    return names_rows(path) and not path.is_dir() and holds_training_rows(path)
+
+
+def holds_steps(path: Path) -> bool:
+    """Tell whether a JSONL holds rows with steps of their own, which no set of prompts and responses has."""
+    try:
+        with opened(path) as file:
+            first = json.loads(_first_line(file)) if names_rows(path) else None
+    except (OSError, EOFError, ValueError, lzma.LZMAError):
+        return False
+    return isinstance(first, dict) and bool(set(first) & _OURS_ALONE)

@@ -93,9 +93,13 @@ def test_benign_rows_and_total_are_independent(source, tmp_path):
 
 
 def test_too_few_rows_say_how_many_there_are(source, tmp_path):
-    with pytest.raises(UserError, match="has 160 usable benign rows of 160, 500 are asked for") as error:
+    with pytest.raises(UserError, match="has 160 usable benign rows of 160, 500 are asked for, and 240 usable harmful rows of 240, 60 are") as error:
         build(source, tmp_path / "set", "data.benign=500")
-    assert error.value.fix.startswith("data.benign=160") and not (tmp_path / "set").exists()
+    assert error.value.fix.startswith("data.harmful=60 data.benign=160") and not (tmp_path / "set").exists()
+    with pytest.raises(UserError, match="has 240 usable harmful rows of 240, 900 are asked for, and 160 usable benign") as error:
+        build(source, tmp_path / "set", "data.harmful=900", "data.benign=500")
+    fits = error.value.fix.split(";")[0].split()
+    assert fits == ["data.harmful=240", "data.benign=160"] and len(build(source, tmp_path / "set", *fits)) == 400
 
 
 @pytest.mark.parametrize("response, reason", [

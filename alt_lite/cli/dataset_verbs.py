@@ -146,7 +146,7 @@ def _rows_of(file: Path, column: list[str], most: int) -> tuple[list[TrainingRow
     rows = alttrain.convert(table, ALL_CONTROLS, most, counts)
     say(f"{file} holds prompts and responses: {len(rows):,} rows made of {len(table):,} to look at, with template assessments")
     for what, number in texts(table, counts).items():
-        say(f"data: {number:,} rows: {what}")
+        say(f"data: {number:,} row{'s' if number != 1 else ''}: {what}")
     if not rows:
         raise UserError(f"{file} holds no usable row: {', '.join(f'{why} {n}' for why, n in counts.dropped.items())}", "give a set whose responses hold a trace and an answer")
     return rows, {name: str(getattr(kind, "dtype", kind)) for name, kind in table.data.features.items()}, dict(counts.dropped)

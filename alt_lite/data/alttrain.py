@@ -89,11 +89,13 @@ def select(
             report(len(rows) + len(taken), label)
         for style in styles:  # what one style lacks, the other gives
             taken += draw.take(streams[style], wanted - len(taken))
-        if len(taken) < wanted and not needs_trace(plan.target, label):
-            part = draw.take(draw.usable(untraced, None), wanted - len(taken))
+        rest = list(streams.values())
+        if not needs_trace(plan.target, label):
+            rest.append(draw.usable(untraced, None))
+            part = draw.take(rest[-1], wanted - len(taken))
             counts.untraced += len(part)
             taken += part
-        drawn[label] = _Drawn(wanted, len(taken), sum(sizes.values()), list(streams.values()))
+        drawn[label] = _Drawn(wanted, len(taken), sum(sizes.values()), rest)
         counts.taken.update(f"{label}{', ' + style if style else ''}" for row in taken for style in [_style_of(row, table)])
         rows += taken
     if any(one.taken < one.wanted for one in drawn.values()):
@@ -128,7 +130,7 @@ def _too_few(table: Table, drawn: dict[Label, _Drawn], draw: _Draw, target: str)
         ways.insert(0 if not any(fits.values()) else 1, f"data.target={free[0]} (or {', '.join(free[1:])}), which needs no trace, not as {target} does")
         ways.append("data.columns=trace=COLUMN where a column holds the traces")
     reasons = f" (left out: {', '.join(f'{reason} {number}' for reason, number in why)})" if why else ""
-    return UserError(f"{table.origin} has {text}{reasons}", "; ".join([*ways, "or another source"]))
+    return UserError(f"{table.origin} has {text}{reasons}", "; ".join([*ways, "another source"]).replace("; another", ", or another"))
 
 
 def _style_of(row: TrainingRow, table: Table) -> Style:

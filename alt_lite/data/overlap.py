@@ -29,9 +29,9 @@ def words(text: str) -> list[str]:
 
 # Above the line, which the normal form would put on it: x² is not x2.
 _RAISED = str.maketrans({char: f"^{plain}" for char, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True)})
-# What ends, joins or quotes words; of . , : ! - a sign is what stands at a digit or another sign (1.5, 5!, -3, ->).
+# What ends, joins or quotes words; of . , : ! - a sign is what stands within a word or at a digit or sign (1.5, a.b, 5!, !=, -3, ->).
 _PUNCTUATION = ".,:;!?\"'`´“”„‘’‚«»‹›…–—‒―·•¿¡。，、；：！？「」『』（）《》〈〉【】．｡､؟،؛۔।"
-_SIGN = re.compile(rf"{_WORD.pattern}|(?<=[\d)])!|(?<=\d)[.,:](?=\d)|-(?![^\W\d_])|(?<![^\W_])-|(?![\-{re.escape(_PUNCTUATION)}])[^\w\s]|_")
+_SIGN = re.compile(rf"{_WORD.pattern}|(?<=[\d)])!|!(?=[\w=])|(?<=\w)[.,:](?=\w)|:(?=:)|(?<=:):|-(?![^\W\d_])|(?<![^\W_])-|(?![\-{re.escape(_PUNCTUATION)}])[^\w\s]|_")
 
 
 def key(prompt: str) -> str:

@@ -23,7 +23,7 @@ def texts(table: Table, counts: Counts) -> dict[str, int]:
         f"{columns.get('input', 'input')} joined to the prompt after a blank line": len(table.noted.get(INPUT, ())),
         "several turns: the last reply alone is trained, what came before is its context": len(table.noted.get(TURNS, ())),
         "a system prompt of their own": len(table.noted.get(SYSTEM, ())),
-        "without a trace, which the target needs not": counts.untraced,
+        "without a trace, which the target does not need": counts.untraced,
         **table.changes(),
         **{f"language {name!r} is not known; told by the prompt's script and words": number for name, number in counts.languages.most_common(5)},
     }
@@ -33,9 +33,9 @@ def texts(table: Table, counts: Counts) -> dict[str, int]:
 def told(table: Table, rows: Sequence[TrainingRow], counts: Counts, target: str) -> Iterator[str]:
     """Give the lines that are said once when a set is built."""
     for what, number in texts(table, counts).items():
-        yield f"{number:,} rows: {what}"
+        yield f"{number:,} row{'s' if number != 1 else ''}: {what}"
     if left := {why: number for why, number in counts.dropped.items() if why.startswith(("conversation", "message", "history", "no conversation"))}:
-        yield "left out: " + ", ".join(f"{number:,} rows: {why}" for why, number in left.items())
+        yield "left out: " + ", ".join(f"{number:,} row{'s' if number != 1 else ''}: {why}" for why, number in left.items())
     if other := without_wording(rows):
         yield f"{', '.join(f'{number:,} rows are {language}' for language, number in other.items())}: there is no wording for them, so that refusals and assessments are English"
 

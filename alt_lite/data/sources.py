@@ -6,6 +6,7 @@ came from. A local copy at a given path takes the hub's place with the same code
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ _ALIASES = {
     "history": ("history",),
     "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat"),
 }
+_PAIRS = re.compile(rf",\s*(?=(?:{'|'.join(_ALIASES)})\s*=)")
 # Of these what is found is text that is trained, so that a row of another type must not pass as its JSON.
 _TRAINED = ("prompt", "response", "trace", "system", "input")
 
@@ -95,14 +97,14 @@ class Place:
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:
-    """Read `ours=theirs` pairs; what follows a comma belongs to the name before, where it is no pair of ours.
+    """Read `ours=theirs` pairs; what follows a comma belongs to the name before, unless it is a pair of ours.
 
     Raises:
         UserError: a pair is malformed or names a column that we do not have.
     """
     whole: list[str] = []
-    for pair in pairs:
-        if whole and pair.partition("=")[0].strip() not in _ALIASES and "=" not in pair:
+    for pair in (piece for text in pairs for piece in _PAIRS.split(text)):
+        if whole and "=" not in pair:
             whole[-1] += f", {pair}"
         else:
             whole.append(pair)
@@ -217,7 +219,8 @@ def _one_form(columns: dict[str, str], given: Mapping[str, str]) -> None:
 
 def _listed(have: Sequence[str]) -> str:
     # A file without a header has its first row there.
-    shown = ", ".join(name if len(name) <= 60 else name[:60] + "…" for name in have[:30])
+    names = [" ".join(name.split()) for name in have[:30]]
+    shown = ", ".join(name if len(name) <= 60 else name[:60] + "…" for name in names)
     return shown if len(have) <= 30 else f"{shown} and {len(have) - 30} more"
 
 
