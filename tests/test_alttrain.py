@@ -98,7 +98,7 @@ def test_too_few_rows_say_how_many_there_are(source, tmp_path):
     assert error.value.fix.startswith("data.harmful=60 data.benign=160") and not (tmp_path / "set").exists()
     with pytest.raises(UserError, match="has 240 usable harmful rows of 240, 900 are asked for, and 160 usable benign") as error:
         build(source, tmp_path / "set", "data.harmful=900", "data.benign=500")
-    fits = error.value.fix.split(";")[0].split()
+    fits = error.value.fix.split(",")[0].split()
     assert fits == ["data.harmful=240", "data.benign=160"] and len(build(source, tmp_path / "set", *fits)) == 400
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # What our columns are often called elsewhere, tried in this order where no mapping is given, then in any case of letters.
 _ALIASES = {
-    "prompt": ("prompt", "instruction", "question", "query", "Behavior", "Goal", "forbidden_prompt", "adversarial", "user", "text"),
+    "prompt": ("prompt", "instruction", "question", "query", "Goal", "Behavior", "forbidden_prompt", "adversarial", "user", "text"),
     "response": ("response", "output", "completion", "answer", "assistant", "model_response", "generation", "content"),
     "label": ("label",),
     "category": ("category",),
