@@ -44,6 +44,7 @@ _WORDS = {
 _PROFILES = {code: frozenset(words.split()) for code, words in _WORDS.items()}
 # Letters that English does not have, and the words of no other language here with them.
 _MARKS = (("vi", "ơưđăạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ"), ("tr", "ığş"), ("pl", "łąęśźżćń"))
+_QUOTED = re.compile(r'“[^”]*”|"[^"]*"|«[^»]*»|„[^“”]*[“”]|「[^」]*」')
 _TOKEN = re.compile(r"[^\W\d_]+")
 
 
@@ -59,7 +60,11 @@ def code(name: str) -> str | None:
 
 
 def guess(text: str) -> str:
-    """Guess a prompt's language by its script, and by common words where that is Latin."""
+    """Guess a prompt's language by its script, and by common words where that is Latin; quotations do not count
+    where enough stands around them."""
+    around = _QUOTED.sub(" ", text)
+    if sum(map(str.isalpha, around)) >= 10:
+        text = around
     han = kana = 0
     others: dict[str, int] = {}
     letters = 0
