@@ -70,7 +70,7 @@ def is_conversation(value: Any) -> bool:
     """Tell whether a value is a list of messages, or the text of one."""
     if isinstance(value, str) and not _SPEAKS.search(value):
         return False  # no need to read it
-    value = parsed(value)
+    value = _untransposed(parsed(value))
     return isinstance(value, Sequence) and not isinstance(value, str) and bool(value) and all(
         isinstance(item, Mapping) and any(item.get(key) is not None for key in _ROLE_KEYS) for item in value
     )
@@ -88,7 +88,9 @@ def read(value: Any, response: Any = None) -> Conversation:
     """
     messages = [_message(item) for item in _list(value)]
     if is_conversation(response):
-        messages += [_message(item) for item in _list(response)]
+        replies = [_message(item) for item in _list(response)]
+        # Some sets repeat the request before the reply.
+        messages = [*(one for one in messages if one[0] == "system" and one not in replies), *replies] if replies[0][0] != "assistant" else messages + replies
     elif isinstance(response, str) and response.strip() and messages and messages[-1][0] == "user":
         messages.append(("assistant", response))
     system: list[str] = []
@@ -140,10 +142,17 @@ def turns(messages: Sequence[tuple[str, str]]) -> tuple[Turn, ...]:
 
 
 def _list(value: Any) -> Sequence[Any]:
-    value = parsed(value)
+    value = _untransposed(parsed(value))
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise Unusable("no conversation")
     return value
+
+
+def _untransposed(value: Any) -> Any:
+    """Make a list of messages of an object of lists, as `datasets` gives a sequence of objects."""
+    if not isinstance(value, Mapping) or not value or not all(isinstance(part, Sequence) and not isinstance(part, str) for part in value.values()):
+        return value
+    return [dict(zip(value, parts, strict=True)) for parts in zip(*value.values(), strict=False)]
 
 
 def _message(item: Any) -> tuple[str, str]:

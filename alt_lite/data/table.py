@@ -135,7 +135,8 @@ class Table:
             self._note(INPUT, index)
             prompt = f"{prompt.rstrip()}\n\n{more.strip()}"
         if is_conversation(response) and isinstance(prompt, str):
-            response = conversations.read([{"role": "user", "content": prompt}], response).response
+            talk = conversations.read([{"role": "user", "content": prompt}], response)
+            return Example(talk.prompt, _traced(raw, talk.response), talk.system or _text(raw.get("system")), conversations.pairs(raw.get("history")) + talk.history)
         return Example(prompt, _traced(raw, response), _text(raw.get("system")), conversations.pairs(raw.get("history")))
 
 

@@ -131,12 +131,14 @@ def split_completion(completion: str, prompt_opened_trace: bool) -> tuple[str | 
     as an empty one and then the real one, are one trace. Without the tag everything is trace where the
     prompt had opened one, else everything is answer (DESIGN section 4).
     """
+    # Marks of no width are blanks too, though Python does not count them.
+    completion = completion.lstrip().lstrip("\ufeff\u200b").lstrip()
     before, tag, after = completion.partition("</think>")
     if not tag:
-        if prompt_opened_trace or completion.lstrip().startswith("<think>"):
-            return completion.lstrip().removeprefix("<think>").strip(), None
+        if prompt_opened_trace or completion.startswith("<think>"):
+            return completion.removeprefix("<think>").strip(), None
         return None, completion.strip()
-    parts = [before.lstrip().removeprefix("<think>").strip()]
+    parts = [before.removeprefix("<think>").strip()]
     while after.lstrip().startswith("<think>") and "</think>" in after:
         before, _, after = after.lstrip().removeprefix("<think>").partition("</think>")
         parts.append(before.strip())
