@@ -251,3 +251,8 @@ ROW = {"id": "1", "prompt": "p", "label": "benign", "answer": "a"}
 def test_training_rows_are_told_from_prompts_and_responses(tmp_path, content, rows):
     assert peek.are_training_rows(write(tmp_path / "a.jsonl", content)) is rows
     assert not peek.are_training_rows(write(tmp_path / "a.json", content))
+
+
+def test_a_folder_named_like_a_file_is_a_set(tmp_path):
+    folder = parts(tmp_path / "rows.jsonl", "part-00000.jsonl", "part-00001.jsonl")
+    assert not peek.are_training_rows(folder) and len(read_folder(folder)[0]) == 2
