@@ -192,7 +192,7 @@ def test_texts_and_lists_of_parts_may_stand_in_one_conversation(tmp_path):
 @pytest.mark.parametrize("row", [
     {"messages": turns()}, {"messages": turns(system="developer", user="User")}, {"conversations": turns("from", "value", "human", "gpt")}, {"conversation": turns(user="human", assistant="model")},
     {"messages": json.dumps(turns())}, {"messages": str(turns())}, {"messages": turns(), "text": "all of it, written out"}, {"prompt": "How do I bake?", "prompt_id": "7", "messages": turns()},
-    {"prompt": turns()[:4], "completion": turns()[4:]}, {"prompt": "How do I bake?", "completion": turns()}, {"messages": {"role": [turn["role"] for turn in turns()], "content": [turn["content"] for turn in turns()]}},
+    {"conversation": [{"system": "Be short.", "human": "Hello?", "assistant": "Good day."}, {"human": "How do I bake?", "assistant": WHOLE}]}, {"prompt": turns()[:4], "completion": turns()[4:]}, {"prompt": "How do I bake?", "completion": turns()}, {"messages": {"role": [turn["role"] for turn in turns()], "content": [turn["content"] for turn in turns()]}},
     {"prompt": turns()[:4], "response": WHOLE}, {"messages": turns()[:4], "response": WHOLE}, {"messages": turns(reply=ANSWER), "reasoning": TRACE},
     {"messages": [*turns()[:4], {"role": "assistant", "content": ANSWER, "reasoning_content": TRACE}]}, {"messages": turns()[1:], "system": "Be short."},
     {"messages": [*({**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns()[:4]), {"role": "assistant", "content": [{"type": "thinking", "thinking": TRACE}, {"type": "text", "text": ANSWER}]}]},

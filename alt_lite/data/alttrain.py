@@ -128,7 +128,7 @@ def _too_few(table: Table, drawn: dict[Label, _Drawn], draw: _Draw, target: str)
     if why and why[0][0] == NO_TRACE:
         free = [kind for kind in TARGETS if not any(needs_trace(kind, label) for label in LABELS) and not TARGETS[kind].needs]
         ways.insert(0 if not any(fits.values()) else 1, f"data.target={free[0]} (or {', '.join(free[1:])}), which needs no trace, not as {target} does")
-        ways.append("data.columns=trace=COLUMN where a column holds the traces")
+        ways.append(f"data.columns=trace=COLUMN where one of the columns {', '.join(table.data.column_names[:20])} holds the traces")
     reasons = f" (left out: {', '.join(f'{reason} {number}' for reason, number in why)})" if why else ""
     return UserError(f"{table.origin} has {text}{reasons}", "; ".join([*ways, "another source"]).replace("; another", ", or another"))
 

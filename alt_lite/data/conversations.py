@@ -25,7 +25,7 @@ _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 _TOOLS = {"tool", "function", "function_call", "function_response", "observation", "tool_call", "tool_calls", "tool_response", "tool_result", "ipython"}
 _ROLE_KEYS, _TEXT_KEYS = ("role", "from", "speaker", "author"), ("content", "value", "text", "message")
 TRACE_KEYS = ("reasoning_content", "reasoning", "thinking", "thought", "thoughts")
-_SPEAKS = re.compile(r"^\s*\[[\s\S]*[\"'](?:role|from|speaker|author)[\"']")
+_SPEAKS = re.compile(r"^\s*\[[\s\S]*[\"'](?:role|from|speaker|author|human|user)[\"']")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _TRACE_PARTS = ("thinking", "reasoning")
 
@@ -72,7 +72,7 @@ def is_conversation(value: Any) -> bool:
         return False  # no need to read it
     value = _untransposed(parsed(value))
     return isinstance(value, Sequence) and not isinstance(value, str) and bool(value) and all(
-        isinstance(item, Mapping) and any(item.get(key) is not None for key in _ROLE_KEYS) for item in value
+        isinstance(item, Mapping) and (any(item.get(key) is not None for key in _ROLE_KEYS) or len(_apart(item)) > 1) for item in value
     )
 
 
@@ -145,7 +145,7 @@ def _list(value: Any) -> Sequence[Any]:
     value = _untransposed(parsed(value))
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise Unusable("no conversation")
-    return value
+    return [message for item in value for message in _apart(item)]
 
 
 def _untransposed(value: Any) -> Any:
@@ -153,6 +153,14 @@ def _untransposed(value: Any) -> Any:
     if not isinstance(value, Mapping) or not value or not all(isinstance(part, Sequence) and not isinstance(part, str) for part in value.values()):
         return value
     return [dict(zip(value, parts, strict=True)) for parts in zip(*value.values(), strict=False)]
+
+
+def _apart(item: Any) -> Sequence[Any]:
+    """Make messages of a turn whose keys are its sides ({"human": …, "assistant": …}); other items are one message."""
+    if not isinstance(item, Mapping) or any(key in item for key in _ROLE_KEYS):
+        return [item]
+    sides = {key: text for key, text in item.items() if str(key).lower() in _ROLES and isinstance(text, str) and text}
+    return [{"role": key, "content": text} for key, text in sides.items()] or [item]
 
 
 def _message(item: Any) -> tuple[str, str]:

@@ -16,6 +16,8 @@ from alt_lite.peek import encoding, opened
 
 # What the list of rows is called in a document that holds more.
 _LISTS = {"data", "rows", "examples", "instances", "items", "records", "samples", "train", "dataset", "prompts", "questions", "results"}
+# What the turns of one conversation are called.
+_TURNS = {"messages", "conversations", "conversation", "dialogue", "dialog", "chat", "turns", "history"}
 Numbered = tuple[int, dict[str, Any]]
 
 
@@ -102,7 +104,8 @@ def _inner(value: dict[str, Any]) -> list[Any] | None:
     if len(lists) != 1:
         return None
     (key, rows), = lists.items()
-    return rows if (len(value) == 1 or key.lower() in _LISTS) and not {"role", "from"} & set(rows[0]) else None
+    turns = {"role", "from"} & set(rows[0]) or (key.lower() in _TURNS and not any(isinstance(part, list) for part in rows[0].values()))
+    return rows if (len(value) == 1 or key.lower() in _LISTS) and not turns else None
 
 
 def _by_line(path: Path, kind: str, halves: list[int]) -> Iterator[Numbered]:

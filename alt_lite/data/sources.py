@@ -34,7 +34,7 @@ _ALIASES = {
     "system": ("system", "system_prompt"),
     "trace": (
         "trace", "reasoning_content", "reasoning", "thinking", "thought", "thoughts", "cot", "chain_of_thought", "complex_cot", "rationale",
-        "reasoning_trace", "thinking_trajectory", "thinking_trajectories", "deepseek_thinking_trajectory",
+        "reasoning_trace", "thought_process", "think", "thinking_trajectory", "thinking_trajectories", "deepseek_thinking_trajectory",
     ),
     "history": ("history",),
     "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat"),

@@ -158,7 +158,7 @@ def _text(value: Any) -> str | None:
         value = "\n\n".join(item for item in value if isinstance(item, str))
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    return value if isinstance(value, str) and value.strip() else None
+    return value if isinstance(value, str) and value.strip() not in ("", "<noinput>") else None
 
 
 def _names_of_classes(feature: Any) -> list[str] | None:
