@@ -140,6 +140,7 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     """
     from alt_lite.data import alttrain
     from alt_lite.data.card import render
+    from alt_lite.data.report import told
     from alt_lite.data.sources import PRESETS, open_table
     from alt_lite.tokens.families import ALL_CONTROLS
 
@@ -164,7 +165,8 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
             rows = alttrain.select(table, plan, overlap, controls, counts, bar)
         if not rows:
             raise UserError("data.harmful and data.benign are both 0", "ask for at least one row")
-        _tell(table, rows, counts, data.target)
+        for line in told(table, rows, counts):
+            say(f"data: {line}")
         folder.mkdir(parents=True, exist_ok=True)  # before the long part
         rows = _assessed(recipe, assessor, rows, folder, controls, counts, stop)
     card = _card(recipe, assessor, table, rows, counts, overlap, unchecked, tokens)
@@ -175,14 +177,6 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     left_out = sum(counts.dropped.values()) + sum(counts.overlap.values())
     say(f"data: {len(rows):,} rows, {left_out:,} of those looked at left out; why stands in {folder / CARD}")
     return rows
-
-
-def _tell(table: Table, rows: Sequence[TrainingRow], counts: Counts, target: str) -> None:
-    """Say what was done to rows that nobody asked for by name."""
-    from alt_lite.data.report import told
-
-    for line in told(table, rows, counts, target):
-        say(f"data: {line}")
 
 
 def place(recipe: Recipe) -> Place:

@@ -518,7 +518,7 @@ def test_rows_without_a_trace_fill_up_where_the_target_needs_none(tmp_path, caps
         build(path, tmp_path / "c", "data.source=own", *every)
     assert "data.target=no_cot" in error.value.fix and "trace=COLUMN" in error.value.fix
     made, err, card = told(path, tmp_path / "d", capsys, "data.target=no_cot", *every)
-    assert len(made) == len(rows) and "6 rows: without a trace, which the target does not need" in err and "without a trace" in card
+    assert len(made) == len(rows) and "6 rows: without a trace, kept for targets that need none" in err and "without a trace" in card
     # One set for all targets: what another one has built lacks what this one needs.
     recipe = recipe_for(path, "data.source=own", *every)
     assert len(dataset.rows_for(recipe_for(path, "data.source=own", "data.target=safepath", *every))) == 12

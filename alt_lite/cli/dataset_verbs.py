@@ -27,7 +27,7 @@ RecipeName = Annotated[str | None, typer.Option("--recipe", help="a recipe whose
 @app.command()
 def build(
     overrides: Overrides = None,
-    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, a hub id, a file or a saved folder")] = "safechain",
+    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, a hub id, a file or a folder")] = "safechain",
     path: Annotated[Path | None, typer.Option(help="a local copy of the source")] = None,
     revision: Annotated[str | None, typer.Option(help="hub commit of the source")] = None,
     column: Columns = None,
@@ -89,7 +89,7 @@ def _tokens(resolved: config.Recipe, tokenizer: Path | None, asked: str | None) 
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="JSONL of TrainingRows; or a set of prompts and responses: JSONL, JSON, CSV, Parquet, saved folder")],
+    file: Annotated[Path, typer.Argument(help="JSONL of TrainingRows; or a set of prompts and responses: JSONL, JSON, CSV, Parquet, a folder")],
     overrides: Overrides = None,
     recipe: RecipeName = None,
     tokenizer: Tokenizer = None,

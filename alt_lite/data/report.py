@@ -23,14 +23,14 @@ def texts(table: Table, counts: Counts) -> dict[str, int]:
         f"{columns.get('input', 'input')} joined to the prompt after a blank line": len(table.noted.get(INPUT, ())),
         "several turns: the last reply alone is trained, what came before is its context": len(table.noted.get(TURNS, ())),
         "a system prompt of their own": len(table.noted.get(SYSTEM, ())),
-        "without a trace, which the target does not need": counts.untraced,
+        "without a trace, kept for targets that need none": counts.untraced,
         **table.changes(),
         **{f"language {name!r} is not known; told by the prompt's script and words": number for name, number in counts.languages.most_common(5)},
     }
     return {what: number for what, number in found.items() if number}
 
 
-def told(table: Table, rows: Sequence[TrainingRow], counts: Counts, target: str) -> Iterator[str]:
+def told(table: Table, rows: Sequence[TrainingRow], counts: Counts) -> Iterator[str]:
     """Give the lines that are said once when a set is built."""
     for what, number in texts(table, counts).items():
         yield f"{number:,} row{'s' if number != 1 else ''}: {what}"

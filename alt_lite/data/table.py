@@ -64,9 +64,8 @@ class Table:
     @cached_property
     def talks(self) -> bool:
         """Whether rows are conversations, so that request and reply are read together."""
-        return "messages" in self.columns or any(
-            is_conversation(value) for name in ("prompt", "response") if name in self.columns for value in self.data[:20][self.columns[name]]
-        )
+        pair = self._names_of(("prompt", "response"))
+        return "messages" in self.columns or any(is_conversation(value) for values in self.data.select_columns(pair)[:20].values() for value in values)
 
     def _names_of(self, ours: tuple[str, ...]) -> list[str]:
         return list(dict.fromkeys(self.columns[name] for name in ours if name in self.columns))
