@@ -48,8 +48,11 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def encoding(head: bytes) -> str:
-    """Name the encoding of a text by the mark at its beginning; without one it is UTF-8."""
-    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+    """Name the encoding of a text by the mark at its beginning; without one it is UTF-8, unless every other byte is 0."""
+    found = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+    if found == "utf-8" and len(head) >= 4 and 0 in head[:4]:
+        return "utf-16-le" if head[0] and not head[1] and not head[3] else "utf-16-be" if not head[0] and head[1] and not head[2] else found
+    return found
 
 
 def names_rows(path: Path) -> bool:

@@ -61,6 +61,7 @@ def refused(path) -> UserError:
     ("inside.json", json.dumps({"version": 3, "about": {"by": "me"}, "data": ROWS}, indent=1)), ("blank.jsonl", "\n\n" + jsonl().replace("\n", "\n\n")),
     ("windows.jsonl", jsonl().replace("\n", "\r\n")), ("mac.jsonl", jsonl().replace("\n", "\r")), ("marked.jsonl", jsonl().encode("utf-8-sig")),
     ("wide.jsonl", jsonl().encode("utf-16")), ("wide.json", json.dumps(ROWS, indent=1, ensure_ascii=False).encode("utf-16")), ("wider.jsonl", jsonl().encode("utf-32")),
+    ("unmarked.jsonl", jsonl().encode("utf-16-le")), ("unmarked.csv", table().encode("utf-16-be")),
     ("a.jsonl.gz", gzip.compress(jsonl().encode())), ("a.json.bz2", bz2.compress(json.dumps(ROWS).encode())), ("a.csv.xz", lzma.compress(table().encode())),
     ("gzip.jsonl", gzip.compress(jsonl().encode())), ("a.csv", table()), ("a.tsv", table(separator="\t")), ("semicolons.csv", table(separator=";")), ("pipes.csv", table(separator="|")),
     ("tabs.csv", table(separator="\t")), ("excel.csv", ("sep=;\r\n" + table(separator=";")).encode("utf-8-sig")), ("wide.csv", table(separator="\t").encode("utf-16")),
@@ -164,6 +165,11 @@ def test_halves_of_a_character_are_replaced_and_their_lines_named(tmp_path, caps
     rows = read(path)
     assert [row["prompt"] for row in rows] == ["bread 🍞", "half \ufffd", "bread 🍞"] and rows[1]["more"] == [{"x": "\ufffd"}]
     assert "half characters became \ufffd in line 2\n" in capsys.readouterr().err
+
+
+def test_a_columns_name_may_hold_nul(tmp_path):
+    made = local.dataset(local.read_file(write(tmp_path / "a.jsonl", '{"a\\u0000b": 1}\n')).table)
+    assert made.select_columns(made.column_names)[0] == {"a\ufffdb": 1}
 
 
 def test_nothing_is_written_into_the_librarys_cache(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from alt_lite.data import languages
-from alt_lite.data.candidates import Candidate, Counts, Style, candidates, read_label
+from alt_lite.data.candidates import SPOKEN, Candidate, Counts, Style, candidates, read_label
 from alt_lite.data.overlap import NearDuplicates, Overlap
 from alt_lite.data.rows import Label, TrainingRow, content_id
 from alt_lite.data.table import Table
@@ -129,6 +129,8 @@ def _too_few(table: Table, drawn: dict[Label, _Drawn], draw: _Draw, target: str)
         free = [kind for kind in TARGETS if not any(needs_trace(kind, label) for label in LABELS) and not TARGETS[kind].needs]
         ways.insert(0 if not any(fits.values()) else 1, f"data.target={free[0]} (or {', '.join(free[1:])}), which needs no trace, not as {target} does")
         ways.append(f"data.columns=trace=COLUMN where one of the columns {', '.join(table.data.column_names[:20])} holds the traces")
+    if any(reason.startswith(SPOKEN) for reason, _ in why):
+        ways.append("mend these conversations, or name other columns (data.columns=messages=COLUMN, or prompt=COLUMN,response=COLUMN)")
     reasons = f" (left out: {', '.join(f'{reason} {number}' for reason, number in why)})" if why else ""
     return UserError(f"{table.origin} has {text}{reasons}", "; ".join([*ways, "another source"]).replace("; another", ", or another"))
 

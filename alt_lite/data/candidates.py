@@ -12,6 +12,8 @@ from alt_lite.data.table import Table
 from alt_lite.errors import UserError
 
 Style = str  # vanilla, adversarial, or "" where the source does not tell
+# How the reasons begin for which a conversation is left out.
+SPOKEN = ("conversation", "message", "history", "no conversation")
 _HARMFUL = {"harmful", "unsafe", "malicious", "toxic"}
 _BENIGN = {"benign", "safe", "harmless", "unharmful", "not harmful", "non harmful", "nonharmful"}
 

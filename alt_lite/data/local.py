@@ -128,8 +128,9 @@ def gather(rows: Iterable[tuple[int, dict[str, Any]]], place: str) -> Local:
         close()
     columns = {}
     for name in dict.fromkeys(name for part in parts for name in part):
+        # The library cannot hold a column whose name has a NUL.
         arrays = [part.get(name, pa.nulls(size)) for part, size in zip(parts, sizes, strict=True)]
-        columns[name] = joined(arrays, clashes[name])
+        columns[name.replace("\x00", "\ufffd")] = joined(arrays, clashes[name])
     return Local(pa.table(columns), {name: found for name, found in clashes.items() if found})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from alt_lite.data.candidates import Counts
+from alt_lite.data.candidates import SPOKEN, Counts
 from alt_lite.data.rows import TrainingRow
 from alt_lite.data.table import INPUT, SYSTEM, TURNS, Table
 from alt_lite.method import wording
@@ -34,7 +34,7 @@ def told(table: Table, rows: Sequence[TrainingRow], counts: Counts) -> Iterator[
     """Give the lines that are said once when a set is built."""
     for what, number in texts(table, counts).items():
         yield f"{number:,} row{'s' if number != 1 else ''}: {what}"
-    if left := {why: number for why, number in counts.dropped.items() if why.startswith(("conversation", "message", "history", "no conversation"))}:
+    if left := {why: number for why, number in counts.dropped.items() if why.startswith(SPOKEN)}:
         yield "left out: " + ", ".join(f"{number:,} row{'s' if number != 1 else ''}: {why}" for why, number in left.items())
     if other := without_wording(rows):
         yield f"{', '.join(f'{number:,} rows are {language}' for language, number in other.items())}: there is no wording for them, so that refusals and assessments are English"
