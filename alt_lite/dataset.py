@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import Recipe
+from alt_lite.config.peek import holds_steps
 from alt_lite.console import progress, say
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows, read_training_rows
 from alt_lite.errors import OutOfTime, UserError
@@ -88,11 +90,28 @@ def _built(recipe: Recipe, assessor: str, tokens: Tokens | Plain | None, look: b
         unchecked = read_json(folder / UNCHECKED) if (folder / UNCHECKED).is_file() else {}
         if unchecked:
             say(f"data: its overlap with {', '.join(unchecked)} was NOT checked when it was built; remove that folder to build it again")
-        return read_training_rows(folder / ROWS)
+        return _fit(recipe, read_training_rows(folder / ROWS))
     if look and assessor != "template":
         say(f"data: looked at with template assessments; {assessor} writes its own when the set is built")
         return _built(recipe, "template", tokens, look, stop)
     return build(recipe, assessor, folder, tokens, stop)
+
+
+def _fit(recipe: Recipe, rows: list[TrainingRow]) -> list[TrainingRow]:
+    """Rows that were built for another target may lack the traces that this one needs.
+
+    Raises:
+        UserError: they do.
+    """
+    from alt_lite.data.sources import PRESETS
+    from alt_lite.method.targets import needs_trace
+
+    target, preset = recipe.data.target, PRESETS.get(recipe.data.source)
+    lacking = sum(not row.understanding and needs_trace(target, row.label) for row in rows)
+    # Of a published set without traces encoding says it, row by row.
+    if lacking and recipe.builds_rows and not (preset and not preset.traces):
+        raise UserError(f"{lacking} of the set's {len(rows)} rows have no trace, which the target {target} needs", "data.target=no_cot, or fewer rows (data.harmful, data.benign), or a source with traces")
+    return rows
 
 
 def set_name(recipe: Recipe, assessor: str) -> str:
@@ -121,12 +140,17 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     """
     from alt_lite.data import alttrain
     from alt_lite.data.card import render
-    from alt_lite.data.sources import open_table
+    from alt_lite.data.report import told
+    from alt_lite.data.sources import PRESETS, open_table
     from alt_lite.tokens.families import ALL_CONTROLS
 
     data = recipe.data
+    if not data.columns and holds_steps(given := Path(data.path or data.source)):
+        raise UserError(f"{given} holds training rows, which are finished", f"data.source={given} trains on them; data.columns=response=COLUMN,… builds a set of them all the same")
     table = open_table(place(recipe), ("prompt", "response", "label"))
     say(f"data: building {set_name(recipe, assessor)} from {table.origin} ({len(table):,} rows)")
+    if data.source not in PRESETS:
+        say(f"data: its rows hold prompts and responses: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}")
     overlap, unchecked = evaluation_prompts(data.against, recipe.eval.data)
     controls = tokens.controls if tokens else frozenset(ALL_CONTROLS)
     counts = alttrain.Counts()
@@ -136,11 +160,13 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
             if hit := overlap.find(row.prompt):
                 counts.overlap[f"{hit[0]} ({hit[1]}), kept as published"] += 1
     else:
-        plan = alttrain.Plan(data.harmful, data.benign, data.seed, data.adversarial)
+        plan = alttrain.Plan(data.harmful, data.benign, data.seed, data.adversarial, data.target)
         with progress("data: select", data.harmful + data.benign) as bar:
             rows = alttrain.select(table, plan, overlap, controls, counts, bar)
         if not rows:
             raise UserError("data.harmful and data.benign are both 0", "ask for at least one row")
+        for line in told(table, rows, counts):
+            say(f"data: {line}")
         folder.mkdir(parents=True, exist_ok=True)  # before the long part
         rows = _assessed(recipe, assessor, rows, folder, controls, counts, stop)
     card = _card(recipe, assessor, table, rows, counts, overlap, unchecked, tokens)
@@ -170,8 +196,10 @@ def evaluation_prompts(names: Sequence[str], copies: str | None = None) -> tuple
     Raises:
         UserError: a file that is named does not exist or is not readable.
     """
+    from alt_lite.data.local import is_data
     from alt_lite.data.overlap import Overlap
     from alt_lite.data.places import Reach
+    from alt_lite.data.report import prompts
     from alt_lite.data.sources import Place, open_table
     from alt_lite.evals.tasks import TASKS
     from alt_lite.evals.tasks.benchmark import load, local_copy
@@ -186,7 +214,7 @@ def evaluation_prompts(names: Sequence[str], copies: str | None = None) -> tuple
             for task in tasks(Split(0), "heldout"):
                 overlap.add(f"tiny/{task.name}", (prompt.messages[-1]["content"] for prompt in task.prompts))
         elif Path(name).exists():
-            overlap.add(Path(name).stem, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
+            overlap.add(Path(name).stem, prompts(open_table(Place(name))))
         elif name in TASKS:
             local = local_copy(Path(copies), name) if copies else None
             try:
@@ -197,11 +225,11 @@ def evaluation_prompts(names: Sequence[str], copies: str | None = None) -> tuple
                 unchecked[name] = error.message
             else:
                 overlap.add(name, (prompt.messages[-1]["content"] for prompt in task.prompts))
-        elif "/" not in name or Path(name).suffix in (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet"):
+        elif "/" not in name or is_data(Path(name)):
             raise UserError(f"data.against: no such file: {name}", f"a file, a hub id, tiny, or one of {', '.join(TASKS)}")
         else:
             try:
-                overlap.add(name, (row["prompt"] or "" for _, row in open_table(Place(name)).rows("prompt")))
+                overlap.add(name, prompts(open_table(Place(name))))
             except Unreachable as error:
                 unchecked[name] = error.message
     if unchecked:
@@ -338,6 +366,7 @@ def _card(
 ) -> Any:
     from alt_lite.data.alttrain import OUR_CHOICES
     from alt_lite.data.card import Card
+    from alt_lite.data.report import texts, without_wording
 
     lengths, unit = row_lengths(rows, tokens)
     writer = {"self": recipe.model.name, "endpoint": f"{recipe.endpoint.model or 'the only model'} at {recipe.endpoint.url}"}.get(assessor, "the template, no model")
@@ -347,7 +376,9 @@ def _card(
         name=set_name(recipe, assessor), source=table.origin, recipe={**settings, "assessments": writer, "columns": json.dumps(table.columns)},
         counts={
             f"The source's {counts.rows:,} rows": dict(counts.labels), "Taken": dict(counts.taken),
-            "Looked at and left out": dict(counts.dropped), "Left out for overlap": dict(counts.overlap), "Assessments": dict(counts.assessments),
+            "Looked at and left out": dict(+counts.dropped), "Left out for overlap": dict(counts.overlap), "Assessments": dict(counts.assessments),
+            "How texts were read": texts(table, counts), "Languages": dict(Counter(row.language for row in rows)),
+            "Languages without a wording of their own, whose fixed sentences are English": without_wording(rows),
         },
         lengths=lengths, unit=unit, checked=overlap.counts, unchecked=unchecked, choices=() if recipe.data.source == "r1act" else OUR_CHOICES,
     )

@@ -93,9 +93,13 @@ def test_benign_rows_and_total_are_independent(source, tmp_path):
 
 
 def test_too_few_rows_say_how_many_there_are(source, tmp_path):
-    with pytest.raises(UserError, match="has 160 usable benign rows of 160, 500 are asked for") as error:
+    with pytest.raises(UserError, match="has 160 usable benign rows of 160, 500 are asked for, and 240 usable harmful rows of 240, 60 are") as error:
         build(source, tmp_path / "set", "data.benign=500")
-    assert error.value.fix.startswith("data.benign=160") and not (tmp_path / "set").exists()
+    assert error.value.fix.startswith("data.harmful=60 data.benign=160") and not (tmp_path / "set").exists()
+    with pytest.raises(UserError, match="has 240 usable harmful rows of 240, 900 are asked for, and 160 usable benign") as error:
+        build(source, tmp_path / "set", "data.harmful=900", "data.benign=500")
+    fits = error.value.fix.split(",")[0].split()
+    assert fits == ["data.harmful=240", "data.benign=160"] and len(build(source, tmp_path / "set", *fits)) == 400
 
 
 @pytest.mark.parametrize("response, reason", [
@@ -468,3 +472,137 @@ def test_everything_that_is_wrong_with_a_file_of_rows_is_told_at_once(tmp_path):
         read_training_rows(path)
     for part in ("line 1: 'label'", "line 2: no 'prompt'", "line 3: not JSON", "line 4: a JSON list"):
         assert part in error.value.message
+
+
+def told(path, folder, capsys, *more: str):
+    capsys.readouterr()
+    rows = build(path, folder, "data.source=own", *more)
+    return rows, capsys.readouterr().err, (folder / "card.md").read_text()
+
+
+def plain(count: int = 4, **more):
+    return [{"prompt": row["instruction"], "response": row["response"], "label": row["label"].partition("_")[2], **more} for row in records(5 * count) if "vanilla" in row["label"]][: 3 * count]
+
+
+def test_what_was_joined_and_left_out_is_said_and_in_the_card(tmp_path, capsys):
+    rows = plain(1, system="Be short.", input="Of wool.")
+    rows += [{"messages": [{"role": "user", "content": "Hm?"}], "label": "benign"}]
+    made, err, card = told(write(tmp_path / "s.jsonl", rows[:3]), tmp_path / "a", capsys, "data.harmful=2", "data.benign=1")
+    assert all(row.prompt.endswith("?\n\nOf wool.") and row.system == "Be short." for row in made)
+    for text in ("input joined to the prompt after a blank line", "a system prompt of their own"):
+        assert f"3 rows: {text}" in err and f"- {text}: 3" in card
+    talks = [{"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}], "label": row["label"]} for row in rows[:3]]
+    made, err, card = told(write(tmp_path / "t.jsonl", [*talks, rows[3]]), tmp_path / "b", capsys, "data.harmful=2", "data.benign=1")
+    assert all([turn.content for turn in row.history] == ["Hi.", "Yes?"] for row in made) and read_training_rows(tmp_path / "b" / "train.jsonl") == made
+    assert "3 rows: several turns: the last reply alone is trained" in err and "left out: 1 row: conversation that ends without a reply" in err and "conversation that ends without a reply: 1" in card
+
+
+def test_an_id_tells_conversations_apart_and_stays_what_it_was_for_plain_rows(tmp_path):
+    from alt_lite.data.rows import content_id
+
+    rows = [{**plain(1)[0], "history": [[f"Tell me about {word} and nothing else at all", "Fine."]]} for word in WORDS[:3]]
+    made = build(write(tmp_path / "s.jsonl", [*rows, plain(1)[1]]), tmp_path / "set", "data.source=own", "data.harmful=4", "data.benign=0")
+    assert len({row.id for row in made}) == 4 and len({row.prompt for row in made}) == 2
+    assert {row.id == content_id("alttrain", row.prompt) for row in made if not row.history} == {True}
+
+
+def test_rows_without_a_trace_fill_up_where_the_target_needs_none(tmp_path, capsys):
+    rows = plain(4)
+    for row in rows[1::2]:
+        row["response"] = "Only an answer."
+    path = write(tmp_path / "s.jsonl", rows)
+    few = ("data.harmful=2", "data.benign=1")
+    assert build(path, tmp_path / "a", "data.source=own", *few) == build(path, tmp_path / "b", "data.source=own", "data.target=no_cot", *few)
+    every = tuple(f"data.{label}={sum(row['label'] == label for row in rows)}" for label in ("harmful", "benign"))
+    with pytest.raises(UserError, match="left out: no trace") as error:
+        build(path, tmp_path / "c", "data.source=own", *every)
+    assert "data.target=no_cot" in error.value.fix and "trace=COLUMN" in error.value.fix
+    made, err, card = told(path, tmp_path / "d", capsys, "data.target=no_cot", *every)
+    assert len(made) == len(rows) and "6 rows: without a trace, kept for targets that need none" in err and "without a trace" in card
+    # One set for all targets: what another one has built lacks what this one needs.
+    recipe = recipe_for(path, "data.source=own", *every)
+    assert len(dataset.rows_for(recipe_for(path, "data.source=own", "data.target=safepath", *every))) == 12
+    with pytest.raises(UserError, match="6 of the set's 12 rows have no trace, which the target alttrain needs"):
+        dataset.rows_for(recipe)
+
+
+def test_a_target_may_need_traces_of_one_label_only():
+    from alt_lite.method.targets import TARGETS, needs_trace
+
+    assert [label for label in ("harmful", "benign") if needs_trace("direct_refusal", label)] == ["benign"] and [label for label in ("harmful", "benign") if needs_trace("r1act", label)] == ["harmful"]
+    assert {kind for kind in TARGETS if not any(needs_trace(kind, label) for label in ("harmful", "benign"))} == {"no_cot", "short", "template", "safepath"}
+
+
+@pytest.mark.parametrize("prompts", [
+    ["What is 7 + 2?", "What is 7 - 2?", "What is 7 / 2?", "What is 7.2?", "What is 72?", "What is 7!", "What is -7 + 2?"], ["Explain x->y", "Explain x.y", "Explain x::y", "Explain x && y", "Explain x != y", "Explain x == y", "Explain x = y"],
+    ["y² = x", "y2 = x", "y³ = x"], ["C", "C++", "C#"], ["It costs $3", "It costs €3"], ["f(x) what", "f[x] what", "f{x} what"],
+])
+def test_prompts_that_differ_in_signs_are_different(tmp_path, prompts):
+    rows = [{**plain(1)[1], "prompt": prompt, "label": "harmful"} for prompt in prompts]
+    assert len(build(write(tmp_path / "s.jsonl", rows), tmp_path / "set", "data.source=own", f"data.harmful={len(rows)}", "data.benign=0")) == len(rows)
+
+
+def test_case_spaces_and_sentence_punctuation_make_no_other_prompt(tmp_path):
+    prompts = ["Where is the well-known inn?", "where  is the\nwell-known INN?", "Where is the well known inn", "“Where is the well-known inn …”!"]
+    rows = [{**plain(1)[1], "prompt": prompt, "label": "harmful"} for prompt in prompts]
+    with pytest.raises(UserError, match="has 1 usable harmful rows .*near-duplicate 2, same prompt again 1"):
+        build(write(tmp_path / "s.jsonl", rows), tmp_path / "set", "data.source=own", "data.harmful=4", "data.benign=0")
+
+
+def test_languages_without_a_wording_and_names_that_are_unknown_are_said(tmp_path, capsys):
+    rows = [{**row, "language": language} for row, language in zip(plain(1), ("Japanese", "Elvish", "español"), strict=True)]
+    made, err, card = told(write(tmp_path / "s.jsonl", rows), tmp_path / "set", capsys, "data.harmful=2", "data.benign=1")
+    assert sorted(row.language for row in made) == ["en", "es", "ja"]
+    assert "language 'Elvish' is not known" in err and "1 rows are ja: there is no wording" in err and "- ja: 1" in card and "language 'Elvish'" in card
+
+
+def test_carriage_returns_and_nul_are_not_trained(tmp_path, capsys):
+    rows = plain(1)
+    rows[0]["response"] = rows[0]["response"].replace("\n", "\r\n")
+    rows[1]["response"], rows[1]["prompt"] = rows[1]["response"].replace("\n", "\r"), rows[1]["prompt"] + " \x00"
+    made, err, card = told(write(tmp_path / "s.jsonl", rows), tmp_path / "set", capsys, "data.harmful=2", "data.benign=1")
+    assert not any("\r" in text or "\x00" in text for row in made for text in (row.prompt, row.source_trace, row.source_answer, row.reasoning))
+    assert "2 rows: carriage returns that became line breaks" in err and "carriage returns that became line breaks: 2" in card and "1 row: NUL" in err
+    finished = {"id": "1", "prompt": "a\r\nb", "label": "benign", "answer": "c\rd", "history": [{"role": "user", "content": "\r"}]}
+    (row,) = read_training_rows(write(tmp_path / "t.jsonl", [finished]))
+    assert (row.prompt, row.answer, row.history[0].content) == ("a\nb", "c\nd", "\n") and "carriage returns became line breaks in line 1" in capsys.readouterr().err
+
+
+def test_half_a_character_in_training_rows_is_replaced_and_said(tmp_path, capsys):
+    path = write(tmp_path / "t.jsonl", [{"id": str(i), "prompt": "p", "label": "benign", "answer": "a"} for i in range(2)])
+    path.write_text(path.read_text() + '{"id": "x", "prompt": "\\uD83C", "label": "benign", "answer": "\\ud83c\\udf5e"}\n')
+    assert (row := read_training_rows(path)[-1]).prompt == "\ufffd" and row.answer == "🍞" and "half characters became \ufffd in line 3" in capsys.readouterr().err
+
+
+def test_null_is_the_same_as_a_keys_absence(tmp_path):
+    row = {"id": "1", "prompt": "p", "label": "benign", "answer": "a"}
+    nulls = dict.fromkeys(("system", "category", "language", "source", "understanding", "assessment", "reasoning", "source_trace", "source_answer", "history", "generated"))
+    assert read_training_rows(write(tmp_path / "a.jsonl", [{**row, **nulls}])) == read_training_rows(write(tmp_path / "b.jsonl", [row]))
+    assert not read_training_rows(write(tmp_path / "c.jsonl", [{**row, "generated": {"short": None}}]))[0].generated
+    with pytest.raises(UserError, match="line 1: no 'answer'"):
+        read_training_rows(write(tmp_path / "d.jsonl", [{**row, "answer": None}]))
+
+
+def test_a_jsonl_of_prompts_and_responses_is_built_from_and_one_of_rows_is_not(tmp_path, command, capsys):
+    own = write(tmp_path / "own.jsonl", plain(1))
+    recipe = load_recipe("r1_1_5b", [f"data.source={own}", "data.harmful=2", "data.benign=1", "data.against=tiny"])
+    assert recipe.builds_rows and len(dataset.rows_for(recipe)) == 3 and "its rows hold prompts and responses: prompt=prompt" in capsys.readouterr().err
+    made = write(tmp_path / "made.ndjson", [json.loads(row.model_dump_json()) for row in dataset.rows_for(recipe)])
+    assert not load_recipe("tiny", [f"data.source={made}"]).builds_rows and dataset.rows_for(load_recipe("tiny", [f"data.source={made}"])) == dataset.rows_for(recipe)
+    made = made.rename(tmp_path / "made.jsonl")
+    status, _, err = command("data", "build", "--from", made, "--against", "tiny", "--assessor", "template", "--out", tmp_path / "o")
+    assert status == 2 and "holds training rows, which are finished" in err and f"data.source={made}" in err
+    for file, says in ((own, True), (made, False)):
+        status, _, err = command("data", "inspect", file, "--against", "tiny")
+        assert status == 0 and ("holds prompts and responses" in err) is says
+
+
+def test_lists_of_paths_and_columns_may_hold_commas(command, tmp_path):
+    rows = [{"question, full": row["prompt"], "response": row["response"], "label": row["label"]} for row in plain(1)]
+    path = write(tmp_path / "own.jsonl", rows)
+    (folder := tmp_path / "a,b=1").mkdir()
+    against = write(folder / "x.jsonl", [{"prompt": rows[0]["question, full"]}])
+    arguments = ["data", "build", "--from", path, "--column", "prompt=question, full", "--harmful", 2, "--benign", 0, "--assessor", "template", "--out", tmp_path / "o", "--against"]
+    for more in ([against, "--against", "tiny"], ["tiny", f"data.against={against}"], ["tiny", f'data.against="{against}",tiny'], ["tiny", f"data.against={json.dumps([str(against)])}"]):
+        status, _, err = command(*arguments, *more)
+        assert status == 2 and "x (exact) 1" in err, err

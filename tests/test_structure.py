@@ -277,6 +277,8 @@ def test_numbers_and_lists_do_not_end_a_sentence():
 @pytest.mark.parametrize("completion, opened, parts", [
     ("a\n</think>\n\nb", True, ("a", "b")), ("a b", True, ("a b", None)), ("a b", False, (None, "a b")),
     ("<think>\na\n</think>\nb </think> c", False, ("a", "b </think> c")), ("<think>\ncut", False, ("cut", None)), ("\n</think>\n\nb", True, ("", "b")),
+    ("\n <think>a</think>b", False, ("a", "b")), ("\ufeff<think>\na</think>b", False, ("a", "b")), (" \n<think>cut", False, ("cut", None)), ("<think></think>\n<think>a</think>b", False, ("a", "b")),
+    ("<think>a</think> <think>\nb\n</think>\nc", False, ("a\n\nb", "c")), ("a</think>b <think>c</think>", True, ("a", "b <think>c</think>")), ("<think>a</think><think>b", False, ("a", "<think>b")),
 ])
 def test_completion_splits_at_the_first_tag(completion, opened, parts):
     assert structure.split_completion(completion, opened) == parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +10,8 @@ import typer
 
 from alt_lite import config
 from alt_lite.cli.run_verbs import Name, Overrides
-from alt_lite.console import emit, results, say
+from alt_lite.config.listed import joined
+from alt_lite.console import emit, json_line, results, say
 from alt_lite.data.rows import TrainingRow
 from alt_lite.errors import UserError
 
@@ -26,7 +26,7 @@ RecipeName = Annotated[str | None, typer.Option("--recipe", help="a recipe whose
 @app.command()
 def build(
     overrides: Overrides = None,
-    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, a hub id, a file or a saved folder")] = "safechain",
+    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, a hub id, a file or a folder")] = "safechain",
     path: Annotated[Path | None, typer.Option(help="a local copy of the source")] = None,
     revision: Annotated[str | None, typer.Option(help="hub commit of the source")] = None,
     column: Columns = None,
@@ -45,11 +45,11 @@ def build(
     from alt_lite.decide import decide
     from alt_lite.model import backend
 
-    if path is None and Path(source).exists():
+    if path is None and Path(source).expanduser().exists():
         path = Path(source)  # a set to build from, even where it is a JSONL, which a recipe takes for finished rows
     pairs = {
-        "source": source, "path": path, "revision": revision, "columns": ",".join(column or ()) or None, "harmful": harmful, "benign": benign,
-        "adversarial": adversarial, "seed": seed, "assessor": assessor, "against": ",".join(against) if against else None,
+        "source": source, "path": path and path.expanduser(), "revision": revision, "columns": joined(column) if column else None, "harmful": harmful, "benign": benign,
+        "adversarial": adversarial, "seed": seed, "assessor": assessor, "against": joined(against) if against else None,
     }
     given = [f"data.{key}={value}" for key, value in pairs.items() if value is not None]
     resolved = config.load_recipe(recipe or "r1_1_5b", [*given, *(overrides or [])])
@@ -64,7 +64,7 @@ def build(
         say(str(decision))
     elif resolved.builds_rows and resolved.data.assessor is None and writer == "template":
         say("data.assessor = template: no --recipe or endpoint.url names a model to write the assessments")
-    folder = out or Path("data") / dataset.set_name(resolved, writer)
+    folder = out.expanduser() if out else Path("data") / dataset.set_name(resolved, writer)
     if (folder / dataset.ROWS).exists():
         raise UserError(f"{folder} holds a set already", "another --out, or remove that folder")
     rows = dataset.build(resolved, writer, folder, tokens)
@@ -77,7 +77,7 @@ def _tokens(resolved: config.Recipe, tokenizer: Path | None, asked: str | None) 
     from alt_lite.tokens import tokenizer as tokenizers_io
 
     if tokenizer:
-        return tokenizers_io.load_plain(tokenizer)
+        return tokenizers_io.load_plain(tokenizer.expanduser())
     if asked is None:
         say("lengths are in words: --tokenizer DIR or --recipe NAME counts tokens")
         return None
@@ -88,7 +88,7 @@ def _tokens(resolved: config.Recipe, tokenizer: Path | None, asked: str | None) 
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="JSONL of TrainingRows; or a set of prompts and responses: JSONL, JSON, CSV, Parquet, saved folder")],
+    file: Annotated[Path, typer.Argument(help="JSONL of TrainingRows; or a set of prompts and responses: JSONL, JSON, CSV, Parquet, a folder")],
     overrides: Overrides = None,
     recipe: RecipeName = None,
     tokenizer: Tokenizer = None,
@@ -109,12 +109,12 @@ def inspect(
 
     resolved = config.load_recipe(recipe or "tiny", overrides or [])
     prepare_environment()
-    rows, schema, dropped = _rows_of(file, column or [], most)
-    tokens = tokenizers_io.load(tokenizer, FAMILIES[resolved.model.family]) if tokenizer else load_tokens(resolved.model)
+    rows, schema, dropped = _rows_of(file.expanduser(), column or [], most)
+    tokens = tokenizers_io.load(tokenizer.expanduser(), FAMILIES[resolved.model.family]) if tokenizer else load_tokens(resolved.model)
     if not (tokenizer or recipe):
         say("tokens are the embedded model's, which are shorter than a real model's: --recipe NAME or --tokenizer DIR counts yours")
     limit = resolved.model.max_length if tokenizer or recipe else None
-    overlap, unchecked = evaluation_prompts(against or resolved.data.against)
+    overlap, unchecked = evaluation_prompts(against or resolved.data.against, resolved.eval.data)
     found = {"schema": schema, "unusable": dropped, **facts(rows, overlap)}
     target = resolved.data.target
     if found["targets"][target] < len(rows):
@@ -124,24 +124,28 @@ def inspect(
     found["lengths"] = inspection.lengths([len(row.input_ids) for row in encoded], [row.trained for row in encoded], limit)
     found["target"], found["overlap_checked"], found["overlap_unchecked"] = target, overlap.counts, unchecked
     if as_json:
-        emit(json.dumps(found, ensure_ascii=False))
+        emit(json_line(found))
     else:
         inspection.show(found, [len(row.input_ids) for row in encoded], results, tokens, encoded[:1])
 
 
 def _rows_of(file: Path, column: list[str], most: int) -> tuple[list[TrainingRow], dict[str, str], dict[str, int]]:
     """Read TrainingRows, or make rows of another set: (rows, schema, unusable rows by reason)."""
+    from alt_lite.config.peek import are_training_rows
     from alt_lite.data import alttrain
-    from alt_lite.data.rows import read_jsonl, read_training_rows
+    from alt_lite.data.report import texts
+    from alt_lite.data.rows import read_training_rows
     from alt_lite.data.sources import Place, open_table, parse_columns
     from alt_lite.tokens.families import ALL_CONTROLS
 
-    if file.suffix == ".jsonl" and not column and {"id", "prompt"} <= set(read_jsonl(file)[0][1]):
+    if not column and are_training_rows(file):
         return read_training_rows(file), {name: str(field.annotation) for name, field in TrainingRow.model_fields.items()}, {}
     table = open_table(Place(str(file), file, columns=parse_columns(column)), ("prompt", "response", "label"))
     counts = alttrain.Counts()
     rows = alttrain.convert(table, ALL_CONTROLS, most, counts)
     say(f"{file} holds prompts and responses: {len(rows):,} rows made of {len(table):,} to look at, with template assessments")
+    for what, number in texts(table, counts).items():
+        say(f"data: {number:,} row{'s' if number != 1 else ''}: {what}")
     if not rows:
         raise UserError(f"{file} holds no usable row: {', '.join(f'{why} {n}' for why, n in counts.dropped.items())}", "give a set whose responses hold a trace and an answer")
     return rows, {name: str(getattr(kind, "dtype", kind)) for name, kind in table.data.features.items()}, dict(counts.dropped)
@@ -175,13 +179,13 @@ def generate(
     if not resolved.endpoint.url:  # else the model is on the server
         backend.require_fit(resolved, backend.device())
     judge = _guard(guard or ("world" if resolved.data.source == "tiny" else None), guard_model, resolved)
-    asked = (read_training_rows(rows) if rows else rows_for(resolved, look=True))[:limit]
+    asked = (read_training_rows(rows.expanduser()) if rows else rows_for(resolved, look=True))[:limit]
     chosen_k = top_k if top_k is not None else 20 if resolved.model.family == "qwen3" else 0
     room = min(selfdata.PUBLISHED.max_new_tokens, resolved.model.max_length or 16384)
     decoding = Decoding(max_new_tokens or room, temperature, top_p, chosen_k or None)
     if max_new_tokens is None and room < 16384:
         say(f"generate: {room} new tokens at most, the recipe's model.max_length (ThinkSafe: 16,384)")
-    folder = out or Path("runs") / f"generate_{resolved.name}_{method}"
+    folder = out.expanduser() if out else Path("runs") / f"generate_{resolved.name}_{method}"
     selfdata.generate(resolved, asked, method, decoding, judge, folder, seed)
     emit(str(folder / selfdata.ROWS))
     target = "natural" if method == "thinksafe" else "short"

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
+from alt_lite.config import listed
 from alt_lite.config.sections import SECTIONS, Origin, Recipe
 from alt_lite.errors import UserError
 
@@ -204,7 +205,7 @@ def coerce(value: Any, kind: Any) -> Any:
             return None
         (kind,) = (arg for arg in get_args(kind) if arg is not type(None))
     if get_origin(kind) is tuple:
-        items = value if isinstance(value, list) else str(value).split(",")
+        items = value if isinstance(value, list) else listed.items(str(value))
         return tuple(coerce(str(item).strip(), get_args(kind)[0]) for item in items if str(item).strip())
     if not isinstance(value, str):
         raise ValueError(f"{value!r} must be one value")

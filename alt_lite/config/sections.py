@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from alt_lite.config import peek
 
 EMBEDDED = "embedded"
 # The keys of method.targets.TARGETS, which the base may not import; a test holds them together.
@@ -46,7 +49,7 @@ class DataSection(_Section):
     source: str = Field("safechain", description="tiny; safechain, r1act, star1, lrm_study; a hub id; a file or saved folder; a JSONL of TrainingRows")
     path: str | None = Field(None, description="local copy of the source, used in place of the hub")
     revision: str | None = Field(None, description="hub commit of the source; null: the newest, and the data card records it")
-    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data: prompt, response, label, category, language")
+    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data: prompt, response, label, category, language, input, system, trace, history, messages")
     target: Target = Field("alttrain", description="format of what is trained")
     answer: Literal["none", "template", "original"] | None = Field(None, description="after the trace: nothing after a refusal, the row's answer, the source's; null: as the target is published")
     system: str | None = Field(None, description="system prompt of every row; null: none, as DeepSeek advises; source r1act: R1-Act's")
@@ -160,10 +163,10 @@ class Recipe:
 
     @property
     def builds_rows(self) -> bool:
-        """Whether training rows are built from a set of prompts and responses, so that assessments are to
-        be written; `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs along."""
-        data = self.data
-        return data.source not in ("tiny", "r1act") and (bool(data.columns or data.path) or not data.source.endswith(".jsonl"))
+        """Whether training rows are built from a set of prompts and responses, so that assessments are to be written;
+        `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs along."""
+        source, set_of_own = self.data.source, bool(self.data.columns or self.data.path)
+        return source not in ("tiny", "r1act") and (set_of_own or not peek.are_training_rows(Path(source)))
 
     @property
     def embedded(self) -> bool:

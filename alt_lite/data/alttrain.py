@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from alt_lite.data.overlap import NearDuplicates, Overlap, words
-from alt_lite.data.rows import Label, TrainingRow, content_id, summarise
-from alt_lite.data.sources import Table
+from alt_lite.data import languages
+from alt_lite.data.candidates import SPOKEN, Candidate, Counts, Style, candidates, read_label
+from alt_lite.data.overlap import NearDuplicates, Overlap
+from alt_lite.data.rows import Label, TrainingRow, content_id
+from alt_lite.data.table import Table
 from alt_lite.errors import UserError
 from alt_lite.method import structure, wording
 from alt_lite.method.sentences import first_sentence, sentences
+from alt_lite.method.targets import LABELS, TARGETS, needs_trace
 
-Style = str  # vanilla, adversarial, or "" where the source does not tell
+__all__ = ["OUR_CHOICES", "Candidate", "Counts", "Plan", "act_row", "assess", "candidates", "convert", "make_row", "read_label", "select"]
 # Texts written for rows: (number of the row, text), in any order.
 Assessor = Callable[[Sequence[TrainingRow]], Iterable[tuple[int, str]]]
+NO_TRACE = "no trace"
+# Sources of at most so many rows are counted to their end where they have too few.
+_FEW = 5000
 _LONGEST_UNDERSTANDING = 80  # words; longer first "sentences" are lists or code
 _LONGEST_ASSESSMENT = 60  # words
 
@@ -30,7 +36,8 @@ OUR_CHOICES = (
     "share of adversarial prompts: the source's own, unless data.adversarial is given",
     "the wording of the refusal sentence, of the refusal and of assessments by template",
     "a first sentence of fewer than four words takes the next along",
-    "near-duplicates: Jaccard similarity of four-word shingles of 0.7 or more",
+    "near-duplicates: Jaccard similarity of four-word shingles of 0.7 or more, signs such as + or -> being words",
+    "language without a column of it: by script, and by common words where that is Latin, English where none is plain",
     "left out: rows without a trace or an answer, with control tokens in them, benign rows that the source refuses",
 )
 
@@ -43,106 +50,7 @@ class Plan:
     benign: int
     seed: int
     adversarial: float | None = None
-
-
-@dataclass(frozen=True)
-class Candidate:
-    index: int
-    prompt: str
-    label: Label
-    style: Style
-    category: str | None
-    language: str
-
-
-@dataclass
-class Counts:
-    """What became of the source's rows, for the data card."""
-
-    rows: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    overlap: Counter[str] = field(default_factory=Counter)
-    taken: Counter[str] = field(default_factory=Counter)
-    assessments: Counter[str] = field(default_factory=Counter)
-
-
-_HARMFUL = {"harmful", "unsafe", "malicious", "toxic"}
-_BENIGN = {"benign", "safe", "harmless", "unharmful", "not harmful", "non harmful", "nonharmful"}
-
-
-def read_label(text: object) -> tuple[Label, Style] | None:
-    """Read a label: harmful, unsafe, malicious, toxic; benign, safe, harmless, unharmful; each with
-    `vanilla` or `adversarial` before or behind it. None for everything else: a guess could turn a harmful
-    row into a benign one."""
-    name = " ".join(str(text).lower().replace("_", " ").replace("-", " ").split())
-    style = next((style for style in ("adversarial", "vanilla") if style in name.split()), "")
-    name = " ".join(word for word in name.split() if word != style)
-    if name in _HARMFUL:
-        return "harmful", style
-    return ("benign", style) if name in _BENIGN else None
-
-
-def candidates(table: Table, counts: Counts) -> list[Candidate]:
-    """Read every row's prompt and label; rows with the same prompt are taken once, and not at all where
-    they differ in their label, for either could be the wrong one.
-
-    Raises:
-        UserError: rows lack a prompt or have a label that cannot be read; all are named at once.
-    """
-    found: list[Candidate] = []
-    bad: list[str] = []
-    labels: dict[str, set[Label]] = {}
-    names = ("prompt", "category", "language") + (("response",) if table.labelled else ("label",))
-    for index, row in table.rows(*names):
-        prompt = row.get("prompt")
-        if not isinstance(prompt, str) or not prompt.strip():
-            bad.append(f"row {index + 1}: no prompt")
-            continue
-        if table.label:
-            labelled: tuple[Label, Style] | None = (table.label, "")
-        elif table.labelled:
-            response = row.get("response")
-            if not isinstance(response, str) or not response.strip():
-                bad.append(f"row {index + 1}: no response")
-                continue
-            labelled = (table.labelled(response), "")
-        else:
-            labelled = read_label(row.get("label"))
-        if labelled is None:
-            bad.append(f"row {index + 1}: label {row.get('label')!r} says neither harmful nor benign")
-            continue
-        key = _key(prompt)
-        again = key in labels
-        labels.setdefault(key, set()).add(labelled[0])
-        if again:
-            counts.dropped["same prompt again"] += 1
-            continue
-        category = row.get("category")
-        category = category[0] if isinstance(category, list) and category else category
-        language = row.get("language")
-        found.append(Candidate(
-            index, prompt, *labelled, category if isinstance(category, str) and category else None,
-            language if isinstance(language, str) and language else _language(prompt),
-        ))
-    if bad:
-        raise UserError(f"{table.origin}: {summarise(bad)}", "mend these rows, or name other columns: data.columns=prompt=COLUMN,label=COLUMN; nothing has been written")
-    doubtful = [c for c in found if len(labels[_key(c.prompt)]) > 1]
-    if doubtful:
-        counts.dropped["same prompt with both labels"] += len(doubtful)
-        found = [c for c in found if len(labels[_key(c.prompt)]) == 1]
-    counts.rows = len(table)
-    counts.labels.update(f"{c.label}{', ' + c.style if c.style else ''}" for c in found)
-    return found
-
-
-def _key(prompt: str) -> str:
-    return " ".join(words(prompt)) or prompt
-
-
-def _language(prompt: str) -> str:
-    chinese = sum("\u4e00" <= char <= "\u9fff" for char in prompt)
-    return "zh" if chinese * 5 > len(prompt) else "en"
+    target: str = "alttrain"  # rows without a trace fill up what is missing where it needs none
 
 
 def select(
@@ -151,45 +59,80 @@ def select(
 ) -> list[TrainingRow]:
     """Draw the rows of the plan, with template assessments; what is left out is counted by its reason.
 
+    Rows without a trace are taken last, and only for a target that needs none, so that targets differ in
+    their rows nowhere else.
+
     Raises:
-        UserError: the source has too few usable rows of a label.
+        UserError: the source has too few usable rows of a label; both numbers are told at once.
     """
     groups: dict[tuple[Label, Style], list[Candidate]] = {}
     for candidate in candidates(table, counts):
         groups.setdefault((candidate.label, candidate.style), []).append(candidate)
-    near = NearDuplicates()
+    draw = _Draw(table, plan.seed, overlap, NearDuplicates(), controls, counts)
     rows: list[TrainingRow] = []
-    for label, wanted in (("harmful", plan.harmful), ("benign", plan.benign)):
-        styles = sorted(style for kind, style in groups if kind == label)
-        sizes = {style: len(groups[label, style]) for style in styles}  # type: ignore[index]
-        streams = {style: _usable(table, groups[label, style], plan.seed, overlap, near, controls, counts) for style in styles}  # type: ignore[index]
+    drawn: dict[Label, _Drawn] = {}
+    asked: tuple[tuple[Label, int], ...] = (("harmful", plan.harmful), ("benign", plan.benign))
+    for label, wanted in asked:
+        styles = {style: group for (kind, style), group in sorted(groups.items()) if kind == label}
+        sizes = {style: len(group) for style, group in styles.items()}
         if plan.adversarial is not None and wanted and not {"adversarial", "vanilla"} <= set(styles):
             raise UserError(
                 f"a share of adversarial prompts is asked for, but {table.origin} does not tell {label} rows apart as vanilla and adversarial",
                 "leave data.adversarial out",
             )
+        untraced: list[Candidate] = []
+        streams = {style: draw.usable(group, untraced) for style, group in styles.items()}
         quotas = _quotas(sizes, wanted, plan.adversarial)
         taken: list[TrainingRow] = []
-        short = 0
         for style in styles:
-            part = _take(streams[style], quotas[style], near)
-            short += quotas[style] - len(part)
-            taken += part
+            taken += draw.take(streams[style], quotas[style])
             report(len(rows) + len(taken), label)
         for style in styles:  # what one style lacks, the other gives
-            part = _take(streams[style], short, near)
-            short -= len(part)
+            taken += draw.take(streams[style], wanted - len(taken))
+        rest = list(streams.values())
+        if not needs_trace(plan.target, label):
+            rest.append(draw.usable(untraced, None))
+            part = draw.take(rest[-1], wanted - len(taken))
+            counts.untraced += len(part)
             taken += part
-        if len(taken) < wanted:
-            reasons = ", ".join(f"{why} {number}" for why, number in (counts.dropped + counts.overlap).most_common(3))
-            raise UserError(
-                f"{table.origin} has {len(taken)} usable {label} rows of {sum(sizes.values())}, {wanted} are asked for"
-                + (f" (left out so far: {reasons})" if reasons else ""),
-                f"data.{label}={len(taken)}, or another source",
-            )
+        drawn[label] = _Drawn(wanted, len(taken), sum(sizes.values()), rest)
         counts.taken.update(f"{label}{', ' + style if style else ''}" for row in taken for style in [_style_of(row, table)])
         rows += taken
+    if any(one.taken < one.wanted for one in drawn.values()):
+        raise _too_few(table, drawn, draw, plan.target)
     return sorted(rows, key=lambda row: content_id(plan.seed, row.id))
+
+
+@dataclass
+class _Drawn:
+    """What a label gave; `rest` are the streams of what is left."""
+
+    wanted: int
+    taken: int
+    rows: int
+    rest: list[Iterator[TrainingRow]]
+
+
+def _too_few(table: Table, drawn: dict[Label, _Drawn], draw: _Draw, target: str) -> UserError:
+    """The error that tells both labels' usable rows and the settings that fit them."""
+    why = (draw.counts.dropped + draw.counts.overlap).most_common(3)
+    usable: dict[Label, int] = {}
+    for label, one in drawn.items():
+        # Of a large source the rest is not counted: what was asked for is there.
+        more = sum(len(draw.take(stream, _FEW)) for stream in one.rest) if one.taken >= one.wanted and one.rows <= _FEW else 0
+        usable[label] = one.taken + more
+    told = sorted((label for label, one in drawn.items() if one.rows or one.wanted), key=lambda label: drawn[label].taken >= drawn[label].wanted)
+    text = ", and ".join(f"{usable[label]} usable {label} rows of {drawn[label].rows}, {drawn[label].wanted} are asked for" for label in told)
+    fits = {label: min(one.wanted, usable[label]) for label, one in drawn.items()}
+    ways = [" ".join(f"data.{label}={fits[label]}" for label in drawn)] if any(fits.values()) else []
+    if why and why[0][0] == NO_TRACE:
+        free = [kind for kind in TARGETS if not any(needs_trace(kind, label) for label in LABELS) and not TARGETS[kind].needs]
+        ways.insert(0 if not any(fits.values()) else 1, f"data.target={free[0]} (or {', '.join(free[1:])}), which needs no trace, not as {target} does")
+        ways.append(f"data.columns=trace=COLUMN where one of the columns {', '.join(table.data.column_names[:20])} holds the traces")
+    if any(reason.startswith(SPOKEN) for reason, _ in why):
+        ways.append("mend these conversations, or name other columns (data.columns=messages=COLUMN, or prompt=COLUMN,response=COLUMN)")
+    reasons = f" (left out: {', '.join(f'{reason} {number}' for reason, number in why)})" if why else ""
+    return UserError(f"{table.origin} has {text}{reasons}", "; ".join([*ways, "another source"]).replace("; another", ", or another"))
 
 
 def _style_of(row: TrainingRow, table: Table) -> Style:
@@ -210,42 +153,61 @@ def _quotas(sizes: dict[Style, int], wanted: int, adversarial: float | None) -> 
     return quotas
 
 
-def _take(stream: Iterator[TrainingRow], count: int, near: NearDuplicates) -> list[TrainingRow]:
-    taken: list[TrainingRow] = []
-    while len(taken) < count and (row := next(stream, None)) is not None:
-        near.add(row.prompt)
-        taken.append(row)
-    return taken
+@dataclass
+class _Draw:
+    """Draws usable rows of one source; only as many responses are read as are needed."""
+
+    table: Table
+    seed: int
+    overlap: Overlap
+    near: NearDuplicates
+    controls: Collection[str]
+    counts: Counts
+
+    def take(self, stream: Iterator[TrainingRow], count: int) -> list[TrainingRow]:
+        taken: list[TrainingRow] = []
+        while len(taken) < count and (row := next(stream, None)) is not None:
+            self.near.add("\n".join([*(turn.content for turn in row.history), row.prompt]))
+            taken.append(row)
+        return taken
+
+    def usable(self, group: list[Candidate], untraced: list[Candidate] | None) -> Iterator[TrainingRow]:
+        """Yield a group's usable rows in the seed's order; `untraced` takes those that lack a trace, None: they are usable."""
+        for candidate in sorted(group, key=lambda c: content_id(self.seed, c.prompt)):
+            texts = [candidate.prompt, *(turn.content for turn in candidate.history if turn.role == "user")]
+            if hit := next(filter(None, map(self.overlap.find, texts)), None):
+                self.counts.overlap[f"{hit[0]} ({hit[1]})"] += 1
+                continue
+            if self.near.seen(candidate.asked):
+                self.counts.dropped["near-duplicate"] += 1
+                continue
+            row = make_row(candidate, self.table.response(candidate.index), self.table, self.controls, traced=untraced is not None)
+            if isinstance(row, TrainingRow):
+                if untraced is None:
+                    self.counts.dropped -= Counter([NO_TRACE])
+                yield row
+                continue
+            if untraced is not None or row != NO_TRACE:
+                self.counts.dropped[row] += 1
+            if row == NO_TRACE and untraced is not None:
+                untraced.append(candidate)
 
 
-def _usable(
-    table: Table, group: list[Candidate], seed: int, overlap: Overlap, near: NearDuplicates, controls: Collection[str], counts: Counts
-) -> Iterator[TrainingRow]:
-    """Yield a group's usable rows in the seed's order; only as many responses are read as are needed."""
-    for candidate in sorted(group, key=lambda c: content_id(seed, c.prompt)):
-        if hit := overlap.find(candidate.prompt):
-            counts.overlap[f"{hit[0]} ({hit[1]})"] += 1
-            continue
-        if near.seen(candidate.prompt):
-            counts.dropped["near-duplicate"] += 1
-            continue
-        row = make_row(candidate, table.response(candidate.index), table, controls)
-        if isinstance(row, str):
-            counts.dropped[row] += 1
-            continue
-        yield row
+def make_row(candidate: Candidate, response: str, table: Table, controls: Collection[str], traced: bool = True) -> TrainingRow | str:
+    """Make a row with a template assessment; gives the reason where the response is not usable.
 
-
-def make_row(candidate: Candidate, response: str, table: Table, controls: Collection[str]) -> TrainingRow | str:
-    """Make a row with a template assessment; gives the reason where the response is not usable."""
+    Args:
+        traced: a row without a trace is not usable.
+    """
+    traced = traced and table.traces
     trace, answer = structure.split_completion(response, prompt_opened_trace=False)
     trace, answer = trace or "", answer or ""
     harmful = candidate.label == "harmful"
-    language = candidate.language
+    language = candidate.language or languages.guess(candidate.prompt)
     understanding, rest = first_sentence(trace)
-    if table.traces and not understanding:
-        return "no trace"
-    if not harmful and table.traces and not rest.strip():
+    if traced and not understanding:
+        return NO_TRACE
+    if not harmful and traced and not rest.strip():
         return "nothing after the trace's first sentence"
     if not harmful and not answer:
         return "no answer"
@@ -256,14 +218,14 @@ def make_row(candidate: Candidate, response: str, table: Table, controls: Collec
     if not harmful and structure.find(" ".join(s for _, s in sentences(answer)[:2])).has("refusing"):
         return "benign, but the source refuses"
     category = candidate.category or (wording.categorise(candidate.prompt) if harmful else None)
-    id_ = content_id("alttrain", candidate.prompt)
+    id_ = candidate.id
     return TrainingRow(
-        id=id_, prompt=candidate.prompt, label=candidate.label, category=category, language=language,
+        id=id_, system=candidate.system, prompt=candidate.prompt, label=candidate.label, category=category, language=language,
         source=f"{table.origin} {candidate.style}".strip(),
         understanding=understanding, assessment=wording.template_assessment(candidate.label, category, language, id_),
         reasoning=wording.REFUSE.get(language, wording.REFUSE["en"]) if harmful else rest.strip(),
         answer=wording.REFUSAL.get(language, wording.REFUSAL["en"]) if harmful else answer,
-        source_trace=trace, source_answer=answer,
+        source_trace=trace, source_answer=answer, history=list(candidate.history),
     )
 
 
@@ -272,10 +234,11 @@ def convert(table: Table, controls: Collection[str], most: int, counts: Counts) 
     found = candidates(table, counts)
     rows: list[TrainingRow] = []
     for candidate in found[:: max(1, -(-len(found) // most))]:
-        row = make_row(candidate, table.response(candidate.index), table, controls)
+        row = make_row(candidate, table.response(candidate.index), table, controls, traced=False)
         if isinstance(row, str):
             counts.dropped[row] += 1
         else:
+            counts.untraced += table.traces and not row.understanding
             rows.append(row)
     return rows
 
@@ -316,7 +279,7 @@ def act_row(candidate: Candidate, response: str, table: Table) -> TrainingRow:
     last = max((i for i, sentence in enumerate(parts) if structure.assess(sentence)), default=-1)
     harmful = candidate.label == "harmful"
     return TrainingRow(
-        id=content_id("r1act", candidate.prompt), prompt=candidate.prompt, label=candidate.label, language=candidate.language,
+        id=content_id("r1act", candidate.prompt), prompt=candidate.prompt, label=candidate.label, language=candidate.language or languages.guess(candidate.prompt),
         category=wording.categorise(candidate.prompt) if harmful else None, source=table.origin, understanding=understanding,
         assessment="".join(parts[: last + 1]).strip(), reasoning="".join(parts[last + 1 :]).strip(),
         answer=wording.REFUSAL["en"] if harmful else answer or "", source_trace=trace or "", source_answer=answer or "",

@@ -25,13 +25,14 @@ def facts(rows: Sequence[TrainingRow], overlap: Overlap) -> dict[str, Any]:
     same = nearly = 0
     hits: Counter[str] = Counter()
     for row in rows:
-        if row.prompt in seen:
+        asked = "\n".join([*(turn.content for turn in row.history), row.prompt])
+        if asked in seen:
             same += 1
-        elif near.seen(row.prompt):
+        elif near.seen(asked):
             nearly += 1
         else:
-            near.add(row.prompt)
-        seen.add(row.prompt)
+            near.add(asked)
+        seen.add(asked)
         if hit := overlap.find(row.prompt):
             hits[f"{hit[0]} ({hit[1]})"] += 1
     fields = ("system", "understanding", "assessment", "reasoning", "answer", "source_trace", "source_answer", "history", "generated")

@@ -1,7 +1,8 @@
 """Find prompts that are the same, nearly the same, or stand in an evaluation task; pure, no model.
 
 Words are compared after normalising: Unicode NFKC, lower case, letters and digits only; a Chinese,
-Japanese or Korean character is a word of its own.
+Japanese or Korean character is a word of its own. Where prompts of one set are compared with each other, signs
+that carry meaning (operators, brackets of code, currencies) are words, too: `12 + 5` is not `12 - 5`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,23 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30f
 def words(text: str) -> list[str]:
     """Cut a text into normalised words."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+# Above the line, which the normal form would put on it: x² is not x2.
+_RAISED = str.maketrans({char: f"^{plain}" for char, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True)})
+# What ends, joins or quotes words; of . , : ! - a sign is what stands within a word or at a digit or sign (1.5, a.b, 5!, !=, -3, ->).
+_PUNCTUATION = ".,:;!?\"'`´“”„‘’‚«»‹›…–—‒―·•¿¡。，、；：！？「」『』（）《》〈〉【】．｡､؟،؛۔।"
+_SIGN = re.compile(rf"{_WORD.pattern}|(?<=[\d)])!|!(?=[\w=])|(?<=\w)[.,:](?=\w)|:(?=:)|(?<=:):|-(?![^\W\d_])|(?<![^\W_])-|(?![\-{re.escape(_PUNCTUATION)}])[^\w\s]|_")
+
+
+def key(prompt: str) -> str:
+    """Give what two prompts have in common that are the same: normal form, case and white space put aside."""
+    return " ".join(unicodedata.normalize("NFKC", prompt.translate(_RAISED)).casefold().split())
+
+
+def words_and_signs(text: str) -> list[str]:
+    """Cut a text into normalised words and the signs that carry meaning; sentence punctuation is neither."""
+    return _SIGN.findall(unicodedata.normalize("NFKC", text.translate(_RAISED)).lower())
 
 
 def _ngrams(tokens: list[str], size: int) -> Iterable[str]:
@@ -73,7 +91,7 @@ class NearDuplicates:
     """Prompts taken so far; tells whether another one is nearly one of them.
 
     Nearly: the sets of four-word shingles have a Jaccard similarity of 0.7 or more (our choice), or the
-    words are the same. Exact, by an inverted index, so that it does not depend on chance.
+    words are the same; signs that carry meaning count as words. Exact, by an inverted index, so that it does not depend on chance.
     """
 
     def __init__(self) -> None:
@@ -96,5 +114,5 @@ class NearDuplicates:
 
     @staticmethod
     def _shingles(prompt: str) -> set[str]:
-        tokens = words(prompt)
+        tokens = words_and_signs(prompt)
         return set(_ngrams(tokens, min(_SHINGLE, len(tokens)))) if tokens else {""}

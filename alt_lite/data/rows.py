@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_serializer, model_validator
 
+from alt_lite.config.peek import encoding, opened
+from alt_lite.console import say
+from alt_lite.data.texts import BECAME, HALVES, clean_all, may_hold_halves
 from alt_lite.errors import UserError
 
 Label = Literal["harmful", "benign"]
@@ -38,7 +43,7 @@ class TrainingRow(BaseModel):
     any tag around them; `answer` stands after the trace. `source_trace` and `source_answer` are what
     the untuned source model wrote. `history` holds earlier turns, of which nothing is trained;
     `generated` holds texts that a target needs from a generator. Both are left out of the file where
-    they are empty.
+    they are empty. null is a key's absence.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -58,6 +63,16 @@ class TrainingRow(BaseModel):
     source_answer: str = ""
     history: list[Turn] = []
     generated: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        value = {key: item for key, item in value.items() if item is not None}
+        if isinstance(value.get("generated"), dict):
+            value["generated"] = {key: item for key, item in value["generated"].items() if item is not None}
+        return value
 
     @field_validator("id", "prompt", "answer")
     @classmethod
@@ -108,7 +123,7 @@ class Task:
 
 
 def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Read (line number, object) pairs; blank lines are skipped.
+    """Read (line number, object) pairs; blank lines are skipped, halves of a character replaced, which is said.
 
     Raises:
         UserError: the file is missing, empty, or has a line that is not a JSON object.
@@ -125,30 +140,48 @@ def _lines(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
         raise UserError(f"no such file: {path}", "give the path of a JSONL file")
     rows: list[tuple[int, dict[str, Any]]] = []
     bad: list[str] = []
+    halved: list[int] = []
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with opened(path) as file:
+            raw = file.read()
+        text = raw.decode("utf-8-sig" if (kind := encoding(raw[:4])) == "utf-8" else kind)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}, line {raw.count(10, 0, error.start) + 1})", "save it as UTF-8") from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}", "get the file anew, and see that it may be read") from error
+    suspicious = may_hold_halves(raw) or "\\ud" in text
     # Not splitlines(): it also cuts at characters that may stand raw inside JSON strings.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except json.JSONDecodeError as error:
-            bad.append(f"line {number}: not JSON ({error.msg})")
+        except (json.JSONDecodeError, RecursionError) as error:
+            bad.append(f"line {number}: not JSON ({getattr(error, 'msg', 'nested too deeply')})")
             continue
+        if suspicious:
+            value, found = clean_all(value, halves_only=True)
+            halved += [number] if found else []
         if isinstance(value, dict):
             rows.append((number, value))
         else:
             bad.append(f"line {number}: a JSON {type(value).__name__}, not an object")
     if not rows and not bad:
         raise UserError(f"{path} holds no rows", "give a JSONL file with at least one row")
+    tell(path, {HALVES: halved})
     return rows, bad
 
 
+def tell(path: Path, changed: dict[str, list[int]]) -> None:
+    """Say which lines' texts were mended."""
+    for kind, numbers in changed.items():
+        if numbers:
+            places = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+            say(f"data: {path}: {kind} became {BECAME[kind]} in line {places}")
+
+
 def read_training_rows(path: Path) -> list[TrainingRow]:
-    """Read and validate TrainingRows; every bad row is named at once.
+    """Read and validate TrainingRows; every bad row is named at once. Carriage returns become line breaks, which is said.
 
     Raises:
         UserError: a row breaks the schema, or two rows share an id.
@@ -157,7 +190,11 @@ def read_training_rows(path: Path) -> list[TrainingRow]:
     lines, bad = _lines(path)
     seen: dict[str, int] = {}
     labels: dict[str, tuple[int, Label]] = {}
+    changed: dict[str, list[int]] = {}
     for number, value in lines:
+        value, found = clean_all(value)
+        for kind in sorted(found):
+            changed.setdefault(kind, []).append(number)
         try:
             row = TrainingRow.model_validate(value)
         except ValidationError as error:
@@ -176,6 +213,7 @@ def read_training_rows(path: Path) -> list[TrainingRow]:
             f"{path}: {summarise(bad)}",
             f"each row needs {', '.join(_required())}; allowed besides: {', '.join(_optional())}",
         )
+    tell(path, changed)
     return rows
 
 

@@ -1,34 +1,47 @@
-"""Open sets of prompts and responses: hub ids, local files and folders, all through `datasets`.
+"""Open sets of prompts and responses: hub ids, local files and folders; find which of their columns are ours.
 
-A set becomes a `Table`: a memory-mapped `datasets.Dataset`, the names of the columns that stand for
-ours, and where it came from. A local copy at a given path takes the hub's place with the same code.
+A set becomes a `Table`: a `datasets.Dataset`, the names of the columns that stand for ours, and where it
+came from. A local copy at a given path takes the hub's place with the same code.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from alt_lite.data import remote
+from alt_lite.console import say
+from alt_lite.data import local, remote
+from alt_lite.data.conversations import is_conversation
+from alt_lite.data.folders import read_folder
 from alt_lite.data.rows import Label, summarise
+from alt_lite.data.table import Table
 from alt_lite.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
-# What our columns are often called elsewhere, tried in this order where no mapping is given.
+# What our columns are often called elsewhere, tried in this order where no mapping is given, then in any case of letters.
 _ALIASES = {
-    "prompt": ("prompt", "instruction", "question", "query", "Behavior", "Goal", "forbidden_prompt", "adversarial", "text"),
-    "response": ("response", "output", "completion", "answer"),
+    "prompt": ("prompt", "instruction", "question", "query", "Goal", "Behavior", "forbidden_prompt", "adversarial", "user", "text"),
+    "response": ("response", "output", "completion", "answer", "assistant", "model_response", "generation", "content"),
     "label": ("label",),
     "category": ("category",),
-    "language": ("language",),
+    "language": ("language", "lang"),
+    "input": ("input", "context"),
+    "system": ("system", "system_prompt"),
+    "trace": (
+        "trace", "reasoning_content", "reasoning", "thinking", "thought", "thoughts", "cot", "chain_of_thought", "complex_cot", "rationale",
+        "reasoning_trace", "thought_process", "think", "thinking_trajectory", "thinking_trajectories", "deepseek_thinking_trajectory",
+    ),
+    "history": ("history",),
+    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat"),
 }
+_PAIRS = re.compile(rf",\s*(?=(?:{'|'.join(_ALIASES)})\s*=)")
+# Of these what is found is text that is trained, so that a row of another type must not pass as its JSON.
+_TRAINED = ("prompt", "response", "trace", "system", "input")
 
 
 @dataclass(frozen=True)
@@ -69,36 +82,6 @@ PRESETS: dict[str, Preset] = {
         files="thu-coai/LRM-Safety-Study/498ef37fca888a9587a34e156b7518f2ac9ce701/dataset/data/sft_train_nocot.json",
     ),
 }
-@dataclass(frozen=True)
-class Table:
-    """An opened set. `columns` maps our names to its own; `origin` says where it came from, with the commit."""
-
-    data: Dataset
-    columns: dict[str, str]
-    origin: str
-    label: Label | None = None
-    labelled: Callable[[str], Label] | None = None
-    traces: bool = True
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def response(self, index: int) -> str:
-        return self._responses[index][self.columns["response"]] or ""
-
-    @cached_property
-    def _responses(self) -> Dataset:
-        return self.data.select_columns([self.columns["response"]])
-
-    def rows(self, *names: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (row number from 0, our column → value) with only the named columns in memory."""
-        have = {name: self.columns[name] for name in names if name in self.columns}
-        thin = self.data.select_columns(list(dict.fromkeys(have.values())))
-        for start in range(0, len(thin), 1000):
-            batch = thin[start : start + 1000]
-            size = len(next(iter(batch.values())))
-            for offset in range(size):
-                yield start + offset, {name: batch[column][offset] for name, column in have.items()}
 
 
 @dataclass(frozen=True)
@@ -114,14 +97,20 @@ class Place:
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:
-    """Read `ours=theirs` pairs.
+    """Read `ours=theirs` pairs; what follows a comma belongs to the name before, unless it is a pair of ours.
 
     Raises:
         UserError: a pair is malformed or names a column that we do not have.
     """
+    whole: list[str] = []
+    for pair in (piece for text in pairs for piece in _PAIRS.split(text)):
+        if whole and "=" not in pair:
+            whole[-1] += f", {pair}"
+        else:
+            whole.append(pair)
     columns: dict[str, str] = {}
-    for pair in pairs:
-        ours, sign, theirs = pair.partition("=")
+    for pair in whole:
+        ours, sign, theirs = (part.strip() for part in pair.partition("="))
         if not sign or ours not in _ALIASES or not theirs:
             raise UserError(f"data.columns: {pair!r} is not one of {', '.join(f'{name}=COLUMN' for name in _ALIASES)}", "data.columns=prompt=question,response=output,label=kind")
         columns[ours] = theirs
@@ -136,9 +125,10 @@ def open_table(place: Place, needs: Sequence[str] = ("prompt",)) -> Table:
             (all such rows at once, with file and line where it is a local file).
     """
     preset = PRESETS.get(place.name)
-    data, origin = open_data(place, preset)
+    data, origin, clashes = _opened(place, preset)
     columns, label = _columns(data, place, preset, origin, needs)
-    _require_text(data, columns, origin)
+    _require_text(data, columns, clashes, origin)
+    _tell(clashes, origin, [name for name in clashes if name not in columns.values()], ", and nothing asks for it")
     labelled = preset.labelled if preset and "label" not in place.columns else None
     return Table(data, columns, origin, label, labelled, preset.traces if preset else True)
 
@@ -149,18 +139,33 @@ def open_data(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
     Raises:
         UserError: it cannot be had, or is empty.
     """
+    data, origin, clashes = _opened(place, preset)
+    _tell(clashes, origin, list(clashes), "")
+    return data, origin
+
+
+def _opened(place: Place, preset: Preset | None) -> tuple[Dataset, str, dict[str, list[str]]]:
     path = place.path or (Path(place.name) if preset is None and Path(place.name).exists() else None)
-    if path is None and preset is None and (Path(place.name).is_absolute() or Path(place.name).suffix.lower() in _FORMATS):
+    if path is None and preset is None and (Path(place.name).is_absolute() or local.is_data(Path(place.name))):
         path = Path(place.name)
-    if path is not None:
-        data, origin = _local(path, preset.header if preset else None), str(path)
+    clashes: dict[str, list[str]] = {}
+    if path is not None and path.is_dir():
+        (data, clashes), origin = read_folder(path), str(path)
+    elif path is not None:
+        found, origin = local.read_file(path, preset.header if preset else None), str(path)
+        data, clashes = local.dataset(found.table), found.clashes
     elif preset is None and "/" not in place.name:
         raise UserError(f"no data source {place.name!r}", f"one of {', '.join(PRESETS)}, a hub id (owner/name), or a file or folder that exists")
     else:
         data, origin = remote.hub_set(place.name if preset is None else preset.hub, place.revision, preset, place.local)
     if len(data) == 0:
         raise UserError(f"{origin} holds no rows", "give a set with at least one row")
-    return data, origin
+    return data, origin, clashes
+
+
+def _tell(clashes: Mapping[str, list[str]], origin: str, names: Sequence[str], why: str) -> None:
+    for name in names:
+        say(f"data: {origin}: the column {name!r} holds values of several types ({clashes[name][0]}); they are read as JSON text{why}")
 
 
 def _columns(data: Dataset, place: Place, preset: Preset | None, origin: str, needs: Sequence[str]) -> tuple[dict[str, str], Label | None]:
@@ -178,99 +183,69 @@ def _columns(data: Dataset, place: Place, preset: Preset | None, origin: str, ne
     for ours, names in _ALIASES.items():
         if ours not in given and columns.get(ours) not in have:
             # A mirror of a published set may name its columns otherwise.
-            found = next((name for name in names if name in have), None)
             columns.pop(ours, None)
+            found = _find(names, [name for name in have if name not in columns.values()])
             if found and not (ours == "label" and label):
                 columns[ours] = found
+    _one_form(columns, given)
     derived = label or (preset and preset.labelled)
-    missing = [ours for ours in needs if ours not in columns and not (ours == "label" and derived)]
+    spoken = ("prompt", "response") if "messages" in columns else ()
+    missing = [ours for ours in needs if ours not in columns and ours not in spoken and not (ours == "label" and derived)]
     missing += [f"{ours} (named {theirs!r})" for ours, theirs in given.items() if theirs not in have and ours not in missing]
     if missing:
-        fix = ",".join(f"{name.split()[0]}=COLUMN" for name in missing)
-        more = "; label=harmful or label=benign where all rows are" if "label" in missing else ""
-        raise UserError(f"{origin} has no column for {', '.join(missing)}; its columns are {', '.join(have)}", f"data.columns={fix}{more}")
+        raise UserError(f"{origin} has no column for {', '.join(missing)}; its columns are {_listed(have)}", _ways_out(missing))
     return {ours: theirs for ours, theirs in columns.items() if theirs in have}, label
 
 
-def _require_text(data: Dataset, columns: Mapping[str, str], origin: str) -> None:
-    """Prompts and responses must be text; rows of another type are named all at once. Only a column whose
-    type says so is looked through, for in a column of text every row is text or missing."""
+def _find(names: Sequence[str], have: Sequence[str]) -> str | None:
+    lowered = {name.lower(): name for name in reversed(have)}
+    return next((name for name in names if name in have), None) or next((lowered[name.lower()] for name in names if name.lower() in lowered), None)
+
+
+def _one_form(columns: dict[str, str], given: Mapping[str, str]) -> None:
+    """A row is a conversation or a pair of texts: keep the columns of one of them, those that are named first."""
+    if "prompt" not in columns and "messages" not in columns and "input" in columns and "input" not in given:
+        columns["prompt"] = columns.pop("input")
+    if "messages" not in columns:
+        return
+    pair = "prompt" in columns and "response" in columns and columns["prompt"].lower() != "text"
+    if "messages" not in given and (pair or {"prompt", "response"} <= set(given)):
+        del columns["messages"]
+        return
+    for ours in ("prompt", "response", "input"):
+        if ours not in given and not (ours == "response" and "prompt" not in columns):
+            columns.pop(ours, None)
+
+
+def _listed(have: Sequence[str]) -> str:
+    # A file without a header has its first row there.
+    names = [" ".join(name.split()) for name in have[:30]]
+    shown = ", ".join(name if len(name) <= 60 else name[:60] + "…" for name in names)
+    return shown if len(have) <= 30 else f"{shown} and {len(have) - 30} more"
+
+
+def _ways_out(missing: Sequence[str]) -> str:
+    names = [name.split()[0] for name in missing]
+    ways = [f"data.columns={','.join(f'{name}=COLUMN' for name in names)} (data build, data inspect: {' '.join(f'--column {name}=COLUMN' for name in names)})"]
+    if "label" in names:
+        ways.append("label=harmful or label=benign where all rows are")
+    if {"prompt", "response"} & set(names):
+        ways.append("messages=COLUMN where rows are conversations")
+    return "; ".join(ways)
+
+
+def _require_text(data: Dataset, columns: Mapping[str, str], clashes: Mapping[str, list[str]], origin: str) -> None:
+    """Prompts and responses must be text, or lists of messages; rows of another type are named all at once. Only
+    a column whose type says so is looked through, for in a column of text every row is text or missing."""
     bad: list[str] = []
-    for ours in ("prompt", "response"):
+    for ours in _TRAINED:
         column = columns.get(ours)
-        if column is None or str(getattr(data.features[column], "dtype", "")) in ("string", "large_string"):
-            continue
-        bad += [f"row {number}: {column!r} is {type(value).__name__}, not text" for number, value in enumerate(data[column], 1) if not isinstance(value, str)]
+        if column in clashes:
+            bad += clashes[column]
+        elif column is not None and ours in ("prompt", "response") and str(getattr(data.features[column], "dtype", "")) not in ("string", "large_string", "null"):
+            bad += [
+                f"row {number}: {column!r} is {type(value).__name__}, not text"
+                for number, value in enumerate(data[column], 1) if not isinstance(value, str | None) and not is_conversation(value)
+            ]
     if bad:
         raise UserError(f"{origin}: {summarise(bad)}", "mend these rows, or name the columns that hold text: data.columns=prompt=COLUMN,response=COLUMN")
-
-
-def _local(path: Path, header: tuple[str, ...] | None) -> Dataset:
-    from datasets import Dataset, DatasetDict, Features, Value, load_from_disk
-    from datasets.exceptions import DatasetGenerationError
-
-    if path.is_dir():
-        try:
-            data = load_from_disk(str(path))
-        except (FileNotFoundError, ValueError) as error:
-            raise UserError(f"{path} is no folder saved by `datasets`", "save it with Dataset.save_to_disk, or name one of its files") from error
-        return _one_split(data, path) if isinstance(data, DatasetDict) else data
-    if not path.is_file():
-        raise UserError(f"no such file: {path}", "give the path of a JSONL, JSON, CSV or Parquet file, or of a folder saved by `datasets`")
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"{path}: {path.suffix or 'no ending'} is none of {', '.join(_FORMATS)}", "save it in one of these formats")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty", "give a file with at least one row")
-    read: Callable[..., Any] = {"json": Dataset.from_json, "csv": Dataset.from_csv, "parquet": Dataset.from_parquet, "text": Dataset.from_text}[kind]
-    options: dict[str, Any] = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
-    if kind == "csv" and header and not _has_header(path, header):
-        options |= {"names": list(header), "header": None, "features": Features({name: Value("string") for name in header})}
-    try:
-        return read(str(path), **options)
-    except (DatasetGenerationError, ValueError, OSError, TypeError) as error:
-        if path.suffix.lower() == ".jsonl":
-            _explain_jsonl(path)
-        reason = str(error.__cause__ or error).strip().splitlines()[-1]
-        if "corresponds to no data" in reason:
-            raise UserError(f"{path} holds no rows", "give a file with at least one row") from error
-        raise UserError(f"{path} is not readable as {kind}: {reason}", "mend the file; every row must have the same columns of the same types") from error
-
-
-def _has_header(path: Path, header: tuple[str, ...]) -> bool:
-    with path.open(encoding="utf-8") as file:
-        return header[0].lower() in file.readline().lower()
-
-
-def _one_split(data: Any, path: Path) -> Dataset:
-    if "train" in data:
-        return data["train"]
-    if len(data) == 1:
-        return next(iter(data.values()))
-    raise UserError(f"{path} holds the splits {', '.join(data)}, none named train", f"name one split's folder: {path / next(iter(data))}")
-
-
-def _explain_jsonl(path: Path) -> None:
-    """Name every line that is no object, or whose types differ from the first line's, all at once."""
-    bad: list[str] = []
-    first: dict[str, type] = {}
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            if not raw.strip():
-                continue
-            try:
-                value = json.loads(raw.decode("utf-8"))
-            except UnicodeDecodeError:
-                bad.append(f"line {number}: not UTF-8")
-                continue
-            except json.JSONDecodeError as error:
-                bad.append(f"line {number}: not JSON ({error.msg})")
-                continue
-            if not isinstance(value, dict):
-                bad.append(f"line {number}: a JSON {type(value).__name__}, not an object")
-                continue
-            for key, item in value.items():
-                if item is not None and first.setdefault(key, type(item)) is not type(item):
-                    bad.append(f"line {number}: {key!r} is {type(item).__name__}, {first[key].__name__} before")
-    if bad:
-        raise UserError(f"{path}: {summarise(bad)}", "mend these lines; nothing has been written")

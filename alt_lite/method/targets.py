@@ -180,6 +180,14 @@ def needs(row: Row, kind: str, answer: Answer | None = None) -> list[str]:
     return [name for name in fields if not _value(row, name)]
 
 
+def needs_trace(kind: str, label: str) -> bool:
+    """Tell whether the target writes something of the source's trace into rows of that label."""
+    target = TARGETS[kind]
+    fields = {*target.needs, *(target.needs_harmful if label == "harmful" else target.needs_benign)}
+    # A refusal's reasoning is a fixed sentence, an answer's is the rest of the trace.
+    return bool(fields & {"understanding", "source_trace", *(() if label == "harmful" else ("reasoning",))})
+
+
 def _value(row: Row, name: str) -> str:
     field, _, key = name.partition(".")
     value = getattr(row, field)

@@ -21,8 +21,9 @@ def _arc(row: Mapping[str, Any]) -> Item:
 
 def _mmlu(row: Mapping[str, Any]) -> Item:
     options = row.get("choices") or [row[letter] for letter in "ABCD"]
-    answer = row["answer"]
-    return Item(choices(row["question"], options), answer if isinstance(answer, str) else LETTERS[answer])
+    answer = str(row["answer"]).strip()
+    # The hub's set numbers the options, and a CSV's cells are text.
+    return Item(choices(row["question"], options), LETTERS[int(answer)] if answer.isdigit() else answer)
 
 
 def _cmmlu(row: Mapping[str, Any]) -> Item:
