@@ -146,9 +146,9 @@ def test_values_of_several_types_are_read_and_named(tmp_path, values, read_as, a
 @pytest.mark.parametrize("name, content, says", [
     ("a.jsonl", jsonl() + "nonsense\n[1]\n", "line 4: not JSON .*; line 5: a JSON list"), ("a.json", '[{"a": 1},\n{"a" 2}]', "line 2: not JSON"),
     ("b.json", '[{"a": 1}\n', "line 2: the list is not closed"), ("c.json", "[1]", "line 1: a JSON int, not an object"), ("d.jsonl", "x" + "[" * 99999, "line 1: not JSON"),
-    ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3: 3 cells, but 2 columns"), ("b.csv", 'a,b\n1,"2\n3,4\n', "line 2: "), ("latin.csv", table().encode("latin-1", "replace"), "line 4: not UTF-8"),
+    ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3: 3 cells, but 2 columns"), ("b.csv", 'a,b\n1,"2\n3,4\n', "line 2: "),
     ("latin.jsonl", jsonl(ROWS[:2]).encode("latin-1"), "line 2: not UTF-8"), ("latin.json", json.dumps(ROWS[:2], indent=1, ensure_ascii=False).encode("latin-1"), "line 8: not UTF-8"),
-    ("latin.txt", "a\nà\n".encode("latin-1"), "line 2: not UTF-8"), ("a.parquet", b"PAR1 and no more", "not readable as Parquet"), ("a.arrow", b"no table at all", "not readable as Arrow"),
+    ("a.parquet", b"PAR1 and no more", "not readable as Parquet"), ("a.arrow", b"no table at all", "not readable as Arrow"),
     ("cut.jsonl.gz", gzip.compress(jsonl().encode())[:-20], "cannot be read"), ("book.csv", b"PK\x03\x04rest", "Excel workbook"), ("page.json", "<!DOCTYPE html>", "a web page"),
     ("pointer.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "pointer of Git LFS"), ("a.docx", "x", "none of .jsonl"), ("a.jsonl", "", "is empty"), ("gone", None, "no such file"),
 ])
@@ -262,3 +262,22 @@ def test_training_rows_are_told_from_prompts_and_responses(tmp_path, content, ro
 def test_a_folder_named_like_a_file_is_a_set(tmp_path):
     folder = parts(tmp_path / "rows.jsonl", "part-00000.jsonl", "part-00001.jsonl")
     assert not peek.are_training_rows(folder) and len(read_folder(folder)[0]) == 2
+
+
+@pytest.mark.parametrize("encoding, text", [
+    ("cp1252", "prompt;response;label\nWie koche ich Nudeln für drei Gäste?;Größere Töpfe.;benign\n"), ("cp1251", "prompt;response;label\nКак сварить лапшу?;Вода.;benign\n"),
+    ("gb18030", "prompt,response,label\n如何煮面条？,把水烧开。,benign\n"), ("cp932", "prompt,response,label\n麺の茹で方を教えてください。,水を沸かします。,benign\n"),
+])
+def test_a_csv_that_a_spreadsheet_saved_in_an_older_encoding_is_read_and_said(tmp_path, capsys, encoding, text):
+    path = tmp_path / "set.csv"
+    path.write_bytes(text.encode(encoding))
+    table = local.read_file(path).table
+    assert table["prompt"][0].as_py() == text.splitlines()[1].replace(";", ",").split(",")[0]
+    assert capsys.readouterr().err.count("is not UTF-8 and is read as") == 1
+
+
+def test_one_broken_byte_in_a_file_of_utf_8_is_named_and_not_guessed(tmp_path):
+    path = tmp_path / "set.csv"
+    path.write_bytes("prompt,response\nGäste und Töpfe,ja\nNudeln,für".encode() + b"\xff,nein\n")
+    with pytest.raises(UserError, match="line 3: not UTF-8"):
+        local.read_file(path)

@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from alt_lite.config.peek import encoding, ending, opened
+from alt_lite.config.peek import ending, opened
 from alt_lite.console import say
+from alt_lite.data import charset
 from alt_lite.data.rows import summarise
 from alt_lite.errors import UserError
 
@@ -84,8 +85,7 @@ def _names(cells: list[str], path: Path) -> list[str]:
 
 
 def _stream(path: Path) -> io.TextIOWrapper:
-    with opened(path) as file:
-        kind = encoding(file.read(4))
+    kind = charset.of(path)
     # Bytes that are no UTF-8 come as surrogates, so that their line can be named.
     return io.TextIOWrapper(opened(path), kind, errors="surrogateescape" if kind.startswith("utf-8") else "replace", newline="")
 

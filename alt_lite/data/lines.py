@@ -10,6 +10,7 @@ from typing import Any
 
 from alt_lite.config.peek import encoding, opened
 from alt_lite.console import say
+from alt_lite.data import charset
 from alt_lite.data.rows import summarise, tell
 from alt_lite.data.texts import HALVES, clean_all, may_hold_halves
 from alt_lite.errors import UserError
@@ -45,9 +46,7 @@ def texts(path: Path) -> Iterator[Numbered]:
         UserError: lines are no UTF-8.
     """
     bad: list[str] = []
-    with opened(path) as file:
-        kind = encoding(file.read(4))
-    for number, _, line in decoded_lines(path, kind):
+    for number, _, line in decoded_lines(path, charset.of(path)):
         if line is None:
             bad.append(f"line {number}: not UTF-8")
         else:
