@@ -7,7 +7,6 @@ determines it, so that every run and every target of an ablation trains on the s
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from alt_lite.config import Recipe
 from alt_lite.config.peek import holds_steps
 from alt_lite.console import progress, say
+from alt_lite.data import cache
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows, read_training_rows
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.method import wording
@@ -33,7 +33,9 @@ Stop = Callable[[], bool]
 # Conversations → (number of the conversation, reply), in any order.
 Writer = Callable[[list[list[dict[str, str]]]], Iterator[tuple[int, str]]]
 # Part of every set's name: a change of how sets are built makes new ones.
-_VERSION = 1
+_VERSION = 2
+# Sets of this process of which it was said that their overlap with an evaluation was not checked.
+_TOLD: set[Path] = set()
 _ASSESS_TOKENS = 1024
 
 
@@ -88,7 +90,8 @@ def _built(recipe: Recipe, assessor: str, tokens: Tokens | Plain | None, look: b
     if (folder / ROWS).is_file():
         say(f"data: the set in {folder}, built before")
         unchecked = read_json(folder / UNCHECKED) if (folder / UNCHECKED).is_file() else {}
-        if unchecked:
+        if unchecked and folder not in _TOLD:
+            _TOLD.add(folder)
             say(f"data: its overlap with {', '.join(unchecked)} was NOT checked when it was built; remove that folder to build it again")
         return _fit(recipe, read_training_rows(folder / ROWS))
     if look and assessor != "template":
@@ -127,8 +130,7 @@ def set_folder(recipe: Recipe, assessor: str) -> Path:
     kept = {key: data[key] for key in ("source", "revision", "columns", "harmful", "benign", "adversarial", "seed", "against")}
     writer = {"self": [recipe.model.name, recipe.model.revision], "endpoint": [recipe.endpoint.url, recipe.endpoint.model]}.get(assessor)
     files = [path_digest(Path(name)) for name in (recipe.data.path or recipe.data.source, *recipe.data.against)]
-    root = Path(os.environ.get("ALT_LITE_CACHE") or Path.home() / ".cache" / "alt_lite")
-    return root / "sets" / f"{set_name(recipe, assessor)}_{content_id(_VERSION, kept, writer, files)}"
+    return cache.root() / "sets" / f"{set_name(recipe, assessor)}_{content_id(_VERSION, kept, writer, files)}"
 
 
 def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | None = None, stop: Stop = lambda: False) -> list[TrainingRow]:
@@ -169,6 +171,7 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
             say(f"data: {line}")
         folder.mkdir(parents=True, exist_ok=True)  # before the long part
         rows = _assessed(recipe, assessor, rows, folder, controls, counts, stop)
+    _TOLD.update([folder] if unchecked else [])
     card = _card(recipe, assessor, table, rows, counts, overlap, unchecked, tokens)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / UNCHECKED, json.dumps(unchecked))

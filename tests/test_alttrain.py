@@ -445,15 +445,20 @@ def test_assessments_of_another_writer_are_not_taken_over(source, tmp_path):
             path.write_text(path.read_text() + '{"id": "cut')
 
 
-def test_a_set_that_was_not_compared_says_so_again(source, capsys, monkeypatch):
+def test_a_set_that_was_not_compared_says_so_once_in_every_process(source, capsys, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    recipe = recipe_for(source, "data.against=strongreject", "data.seed=11")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    recipe = recipe_for(source, "data.against=strongreject,jbb", "data.seed=11")
     dataset.rows_for(recipe)
-    capsys.readouterr()
     dataset.rows_for(recipe)
-    assert "overlap with strongreject was NOT checked when it was built" in capsys.readouterr().err
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "NOT checked" in line]
+    assert "strongreject, jbb" in line
+    dataset._TOLD.clear()  # another process
+    dataset.rows_for(recipe)
+    dataset.rows_for(recipe)
+    assert capsys.readouterr().err.count("overlap with strongreject, jbb was NOT checked when it was built") == 1
     with pytest.raises(UserError, match="no such file: my_typo.jsonl"):
         dataset.evaluation_prompts(("strongreject", "my_typo.jsonl"))
 
