@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,10 +13,10 @@ from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model.load import training_dtype
-from alt_lite.model.merging import fourbit
+from alt_lite.model.merging import fourbit, settings
 from alt_lite.model.merging.adapter import Adapter, read_adapter
 from alt_lite.model.merging.shards import Shape, Weights, find_weights, row_blocks, write_weights
-from alt_lite.rundir import read_json, write_text
+from alt_lite.rundir import read_json, write_json
 
 _READABLE = ("F32", "F16", "BF16")
 
@@ -27,7 +26,8 @@ class Merging:
     """A merge that was looked through and can be written: `shapes` by the model's names, in its order;
     `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
     4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
-    where the output embedding was the embedding itself, and now is that plus the adapter."""
+    where the output embedding was the embedding itself, and now is that plus the adapter; `rope` is the base's
+    rotary embedding as transformers 5 understands it."""
 
     weights: Weights
     adapter: Adapter
@@ -39,6 +39,7 @@ class Merging:
     compute: Any
     kind: str
     untied: bool
+    rope: dict[str, Any]
 
     @property
     def bytes(self) -> int:
@@ -49,24 +50,20 @@ class Merging:
         write_weights(folder, self.shapes, self.dtype, self._blocks, report)
 
     def write_config(self, folder: Path) -> None:
-        """Write the base's generation settings and its configuration, as they are but for the precision.
+        """Write the base's generation settings and its configuration: as they are but for the precision, and for the
+        rotary embedding, which stands there in the form of transformers 4 and of 5.
 
         transformers would write its own version's names for them, which older programs do not read.
         """
         source = self.weights.folder
         if (source / "generation_config.json").is_file():
             shutil.copyfile(source / "generation_config.json", folder / "generation_config.json")
-        config = read_json(source / "config.json")
-        config.pop("quantization_config", None)
-        for key in {"dtype", *({"torch_dtype"} & set(config))}:
-            config[key] = str(self.dtype).removeprefix("torch.")
+        config = settings.in_precision(read_json(source / "config.json"), str(self.dtype).removeprefix("torch."))
+        config = settings.in_both_forms(config, self.rope)
         if self.untied:
             config["tie_word_embeddings"] = False
         config.setdefault("architectures", [self.architecture])
-        rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-        if rope.get("attn_factor") and rope.get("attention_factor") is None:  # the same, by the name that transformers reads
-            rope["attention_factor"] = (0.1 * math.log(rope["factor"]) + 1) * rope["attn_factor"]
-        write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+        write_json(folder / "config.json", config)
 
     def beginning(self, name: str) -> tuple[Any, Any]:
         """A tensor's first rows: (merged, as they were), both in `dtype`."""
@@ -135,7 +132,7 @@ def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequanti
     quantized = {name for name in shapes if names[name] in stored}
     if dequantized and not stored:  # the output embedding is never quantised on loading
         quantized = {name for name, module in linear.items() if module is not model.get_output_embeddings()}
-    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart))
+    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart), dict(getattr(model.config, "rope_parameters", None) or {}))
 
 
 def _skeleton(base: Path) -> Any:
