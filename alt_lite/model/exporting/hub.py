@@ -70,7 +70,9 @@ def base_metadata(model: ModelSection) -> dict[str, Any]:
         path = try_to_load_from_cache(model.name, CARD, revision=model.revision)
     if not isinstance(path, str | Path) or not Path(path).is_file():
         return {}
-    head = re.match(r"---\n(.*?)\n---\n", Path(path).read_text(encoding="utf-8"), re.DOTALL)
+    # As editors and other systems leave them: a byte order mark, other line ends, blank lines before, a byte of another encoding.
+    text = "\n".join(Path(path).read_bytes().decode("utf-8-sig", errors="replace").splitlines()).lstrip()
+    head = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", text, re.DOTALL)
     try:
         loaded = yaml.safe_load(head[1]) if head else None
     except yaml.YAMLError:
