@@ -96,7 +96,7 @@ def require_fitting(adapter: Path, base: Path) -> None:
         raise UserError(f"{adapter / WEIGHTS} holds no matrices", "train again, or name a complete adapter's folder")
     for name, (_, shape) in headers.items():
         module, _, part = name.removeprefix(_PREFIX).rpartition(".lora_")
-        own = module + ".weight" if module else name.removeprefix(_PREFIX).replace(".base_layer.", ".")
+        own = module + ".weight" if module else name.removeprefix(_PREFIX).replace(".base_layer.", ".").replace(".modules_to_save.", ".")
         if ".token_adapter." in name or (module and "bias" in part):
             continue
         if own not in shapes:
