@@ -165,20 +165,19 @@ def require_same(folder: Path, tokens: Tokens, rope: dict[str, Any]) -> None:
     if rope and settings.nested(rope):
         say("merge: the rotary embedding differs by kind of layer; its configuration is the base's, as transformers 5 reads it")
     elif llama_cpp_scales_otherwise(found.config):
-        say("merge: llama.cpp's own converter takes YaRN's attention_factor for a factor beside its own; export --to gguf writes what was trained with")
+        say("merge: llama.cpp's own converter loses YaRN's attention factor, which is not the usual one here; export --to gguf writes what was trained with")
     if told := differences(found, tokens, rope):
         raise UserError(f"the merged folder is not what was trained to every program: {'; '.join(told)}", "report this with the base's config.json and tokenizer_config.json; the adapter is kept")
 
 
 def llama_cpp_scales_otherwise(config: dict[str, Any]) -> bool:
-    """Whether llama.cpp multiplies attention by another factor than was trained with: it takes `attention_factor` as one
-    beside 1 + 0.1 ln(factor), which transformers and vLLM take in its place (llama.cpp #17945)."""
+    """Whether llama.cpp multiplies attention by another factor than was trained with. Its converter writes YaRN's under
+    `rope.scaling.yarn_attn_factor`; what runs reads `rope.scaling.attn_factor`, and computes 1 + 0.1 ln(factor)
+    without it (src/llama-context.cpp, after llama.cpp #17945)."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if settings.nested(rope) or settings.kind(rope) != "yarn":
         return False
-    beside = rope.get("attention_factor", rope.get("attn_factor"))
-    own = settings.attention_factor({"rope_type": "yarn", "factor": rope["factor"]})
-    return abs(own * (1.0 if beside is None else beside) - settings.attention_factor(rope)) > 1e-6
+    return abs(settings.attention_factor({"rope_type": "yarn", "factor": rope["factor"]}) - settings.attention_factor(rope)) > 1e-6
 
 
 def _stops(found: Files) -> frozenset[int]:
