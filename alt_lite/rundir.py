@@ -193,7 +193,7 @@ class RunDir:
         """Whether the rows' source is what it was, or is not there any more: the run keeps its rows, and goes on with them."""
         if before is None or (after := source_digest(recipe)) == before:
             return True
-        if after is None and self.path not in _GONE:
+        if after is None and self.path not in _GONE and (self.path / _PRODUCT["data"]).is_file():
             _GONE.add(self.path)
             say(f"{recipe.data.path or recipe.data.source} is not there any more; the run goes on with the rows that it keeps in {self.path / _PRODUCT['data']}")
         return after is None

@@ -95,7 +95,8 @@ def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
     try:
         return load.model_folder(recipe.model.model_copy(update={"name": below}), weights)
     except UserError as error:
-        raise UserError(f"the adapter {path} needs its base {below}: {error.message}", error.fix) from error
+        fix = f"base_model_name_or_path in {path / 'adapter_config.json'}: where the base lies, or its hub id" if "is no folder here" in error.message else error.fix
+        raise UserError(f"the adapter {path} needs its base {below}: {error.message}", fix) from error
 
 
 def _base_form(recipe: Recipe, precision: str) -> Literal["16bit", "nf4", "dequantized"]:

@@ -232,16 +232,20 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
     Raises:
         UserError: PEFT cannot.
     """
+    import warnings
+
     from peft import PeftModel
     from safetensors import SafetensorError
 
     try:
-        return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
-    except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing adapter keys")  # of which PEFT makes up the weights
+            return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
+    except (UserWarning, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if is_out_of_memory(error) or is_disk_full(error):
             raise
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"{adapter} cannot be put on its base ({first})", "the base that it was trained on; or merge it where it was trained, and name the merged folder") from error
+        raise UserError(f"{adapter} cannot be put on its base ({first[:160]})", "the base that it was trained on; or merge it where it was trained, and name the merged folder") from error
 
 
 def training_dtype(device: Device) -> Any:

@@ -58,17 +58,18 @@ def _require_ids(folder: Path, rows: int, tokens: Tokens, largest: int) -> None:
 
 
 def _require_targets(targets: tuple[str, ...], model: Any) -> None:
-    """PEFT adapts the modules whose name is a target, or ends with `.` and a target."""
+    """PEFT adapts the modules whose name is a target, or ends with `.` and a target. The output head is none of
+    them: the loss is taken in chunks from its own weight (TRL's chunked_nll)."""
     if targets == (ALL_LINEAR,):
         return
-    names = [name for name, _ in model.named_modules()]
-    linear = _linear(model)
+    names, head = [name for name, _ in model.named_modules()], _head(model)
+    linear = _linear(model) - {head}
     for target in targets:
         found = [name for name in names if name == target or name.endswith(f".{target}")]
         wrong = [name for name in found if name.rpartition(".")[2] not in linear]
         if wrong or not found:
-            what = f"{wrong[0]} is no linear layer" if wrong else f"{type(model).__name__} has no layer of that name"
-            raise UserError(f"lora.targets: {target}: {what}, and only these are trained and merged", f"lora.targets of {','.join(sorted(linear))}; or {ALL_LINEAR} alone, for all but {_head(model)}")
+            what = f"{type(model).__name__} has no layer of that name" if not found else f"{wrong[0]} is {'the output head' if target == head else 'no linear layer'}"
+            raise UserError(f"lora.targets: {target}: {what}; linear layers inside the model are trained and merged", f"lora.targets of {','.join(sorted(linear))}; or {ALL_LINEAR} alone, for all of them")
 
 
 def _linear(model: Any) -> set[str]:
@@ -88,7 +89,8 @@ def require_fitting(adapter: Path, base: Path) -> None:
     Raises:
         UserError: it is damaged, pickled, no LoRA, or made for another base.
     """
-    require_config(adapter)
+    config = require_config(adapter)
+    rank = None if config.get("rank_pattern") else config.get("r")
     model = skeleton(base)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     headers = Weights(adapter, dict.fromkeys(names_in(adapter / WEIGHTS), WEIGHTS)).headers
@@ -101,6 +103,8 @@ def require_fitting(adapter: Path, base: Path) -> None:
             continue
         if own not in shapes:
             raise UserError(f"{adapter} was trained on another model than its base {base}, which has no {own.removesuffix('.weight')}", f"base_model_name_or_path in {CONFIG}: the model that it was trained on")
+        if rank and part in ("A.weight", "B.weight") and module and len(shape) == 2 and shape[0 if part == "A.weight" else 1] != rank:
+            raise UserError(f"{adapter}: {name.removeprefix(_PREFIX)} is {shape}, not of rank {rank} as {CONFIG} says", "get both files from one training")
         if not _fits(part if module else "", shape, shapes[own]):
             raise UserError(
                 f"{adapter} does not fit its base {base}: {name.removeprefix(_PREFIX)} is {shape}, for a weight of {shapes[own]}",

@@ -72,6 +72,8 @@ def find_weights(folder: Path) -> Weights:
         files = dict(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / _INDEX} is no index of shards", "get the model's files anew") from error
+    if not all(file.endswith(".safetensors") for file in files.values()):
+        raise _foreign(folder)
     for file in sorted(set(files.values())):
         if not (folder / file).is_file():
             raise UserError(f"{folder} lacks {file}, which {_INDEX} names", "get the model's files anew")
@@ -98,6 +100,9 @@ def _foreign(folder: Path) -> UserError:
     if kind == "bin":
         where = str(folder)
         return UserError(told, f'python -c "from transformers import AutoModelForCausalLM as M; M.from_pretrained({where!r}, dtype=\'auto\').save_pretrained({where!r})" writes safetensors beside them')
+    if kind in ("pth", "pt", "ckpt") and len(names) == 1:
+        load = f"torch.load({str(folder / names[0])!r}, 'cpu', weights_only=True)"
+        return UserError(told, f'python -c "import torch; from safetensors.torch import save_file as s; s({{k: v.clone() for k, v in {load}.items()}}, {str(folder / _SINGLE)!r}, {{\'format\': \'pt\'}})" where it holds the tensors by their names')
     if kind == "safetensors":
         return UserError(told, f"get the model's own {_SINGLE} or shards; one whole file under another name may be renamed")
     return UserError(told, "model.name of the same model in safetensors, from which such files are made")
