@@ -73,7 +73,8 @@ def base_metadata(model: ModelSection) -> dict[str, Any]:
     # As editors and other systems leave them: a byte order mark, other line ends, blank lines before, a byte of another encoding.
     data = Path(path).read_bytes()
     text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", errors="replace")
-    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", re.sub(r"\r\n?", "\n", text)).replace("\t", " ").lstrip()
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", re.sub(r"\r\n?", "\n", text)).lstrip()
+    text = re.sub("[\t\u0085\u2028\u2029]", " ", text)  # which YAML takes for line ends, or does not take
     head = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", text, re.DOTALL)
     try:
         loaded = yaml.safe_load(head[1]) if head else None
