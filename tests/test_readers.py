@@ -120,6 +120,16 @@ def test_a_folder_that_some_program_reads_otherwise_is_refused(folders, tmp_path
         readers.require_same(tmp_path, tokens, rope)
 
 
+def test_a_merge_that_a_program_would_read_otherwise_leaves_the_earlier_folder(folders, tmp_path, monkeypatch):
+    folder, _, _ = folders["other_end"]
+    small.merged(folder, "qwen3", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr("alt_lite.model.merging.merge._write_ends", lambda *_: None)
+    with pytest.raises(UserError, match="stops at .* trained was"):
+        small.merged(folder, "qwen3", tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before and not (tmp_path / "out.partial").exists()
+
+
 def test_rope_that_differs_by_layer_stays_as_it_is():
     config = {"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}, "rope_theta": 3.0}
     assert settings.in_both_forms(config, config["rope_parameters"]) == config

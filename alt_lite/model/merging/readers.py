@@ -79,7 +79,7 @@ def transformers_4(found: Files) -> Reading:
             raise ValueError("extra_special_tokens is a list")
     if found.tokenizer.get("tokenizer_class") == "TokenizersBackend":
         raise ValueError("tokenizer_class TokenizersBackend")
-    rope = rope_facts(scaling, found.config.get("rope_theta") or _THETA, found.config["max_position_embeddings"])
+    rope = rope_facts(scaling, found.config.get("rope_theta") or _THETA, found.config.get("max_position_embeddings", 0))
     return Reading(rope, _stops(found), _eos(found), _template(found, found.jinja or found.tokenizer.get("chat_template")))
 
 
@@ -88,7 +88,7 @@ def transformers_5(found: Files) -> Reading:
     rope = dict(found.config.get("rope_scaling") or found.config.get("rope_parameters") or {})
     rope.pop("attn_factor", None)  # not read
     theta = rope.get("rope_theta") or found.config.get("rope_theta") or _THETA
-    facts = rope_facts(rope, theta, found.config["max_position_embeddings"])
+    facts = rope_facts(rope, theta, found.config.get("max_position_embeddings", 0))
     return Reading(facts, _stops(found), _eos(found), _template(found, found.jinja or found.tokenizer.get("chat_template")))
 
 
@@ -114,7 +114,7 @@ def llama_cpp(found: Files) -> Reading:
     What it takes for YaRN's attention factor is told by `llama_cpp_scales_otherwise`.
     """
     rope = dict(found.config.get("rope_parameters", found.config.get("rope_scaling")) or {})
-    facts = rope_facts(rope, rope.get("rope_theta") or found.config.get("rope_theta") or _THETA, found.config["max_position_embeddings"])
+    facts = rope_facts(rope, rope.get("rope_theta") or found.config.get("rope_theta") or _THETA, found.config.get("max_position_embeddings", 0))
     end = text_of(found.tokenizer.get("eos_token"))
     id_ = found.ids.get(end or "", found.config.get("eos_token_id"))
     return Reading(facts, frozenset(_listed(id_)), end, _template(found, found.tokenizer.get("chat_template") or found.jinja))
@@ -133,7 +133,7 @@ def differences(found: Files, tokens: Tokens, rope: dict[str, Any]) -> list[str]
         tokens: the tokenizer trained with.
         rope: `rope_parameters` trained with; empty or nested, it is not compared.
     """
-    wanted = None if not rope or settings.nested(rope) else rope_facts(rope, rope["rope_theta"], found.config["max_position_embeddings"])
+    wanted = None if not rope or settings.nested(rope) else rope_facts(rope, rope["rope_theta"], found.config.get("max_position_embeddings", 0))
     told: list[str] = []
     for name, read in READERS.items():
         try:
