@@ -48,11 +48,12 @@ def read_adapter(folder: Path) -> Adapter:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = require_config(folder)
+    config = read_config(folder)
     try:
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / CONFIG} is no LoRA's configuration (r and lora_alpha)", "train again, or get that file anew") from error
+    require_lora(folder, config)
     _require_plain(folder, config)
     try:
         tensors = load_file(folder / WEIGHTS)
@@ -83,8 +84,8 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(folder, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs, copies)
 
 
-def require_config(folder: Path) -> dict[str, Any]:
-    """Give adapter_config.json of a folder that holds a LoRA in safetensors.
+def read_config(folder: Path) -> dict[str, Any]:
+    """Give adapter_config.json of a folder that holds an adapter in safetensors.
 
     Raises:
         UserError: it does not.
@@ -98,13 +99,17 @@ def require_config(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder} holds its weights as {_PICKLED}, which is not read", f'python -c "import torch; from safetensors.torch import save_file; save_file(torch.load({paths})" writes {WEIGHTS}')
         raise UserError(f"{folder} holds no {WEIGHTS}", "train again, or name a complete adapter's folder")
     try:
-        config = read_json(folder / CONFIG)
-        kind = config["peft_type"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / CONFIG} is cut or damaged, or no adapter's configuration", "train again, or get that file anew") from error
-    if kind != "LORA":
-        raise UserError(f"{folder / CONFIG}: peft_type {kind} is neither merged nor evaluated", "only LoRA is; one of another type may be merged with PEFT itself, and the merged folder named")
-    return dict(config)
+        return dict(read_json(folder / CONFIG))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG} is no LoRA's configuration, or is cut or damaged", "train again, or get that file anew") from error
+
+
+def require_lora(folder: Path, config: dict[str, Any]) -> None:
+    """Raises:
+    UserError: the adapter is of another type.
+    """
+    if config.get("peft_type") != "LORA":
+        raise UserError(f"{folder / CONFIG}: peft_type {config.get('peft_type')} is not merged, nor evaluated", "only LoRA is; one of another type may be merged with PEFT itself, and the merged folder named")
 
 
 def _require_plain(folder: Path, config: dict[str, Any]) -> None:

@@ -172,9 +172,7 @@ def require_unquantized(base: Path, dequantized: bool) -> None:
         UserError: it is quantised otherwise than in 4 bit by bitsandbytes, or in 4 bit where the original
             weights are wanted.
     """
-    if not (base / "config.json").is_file():
-        raise UserError(f"{base} holds no config.json", "name a complete model folder")
-    config = read_json(base / "config.json")
+    config = read_json(base / "config.json") if (base / "config.json").is_file() else {}
     kept = config.get("quantization_config") or config.get("compression_config")
     if not kept:
         return

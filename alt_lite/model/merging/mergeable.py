@@ -8,7 +8,7 @@ from typing import Any
 from alt_lite.config import Recipe
 from alt_lite.errors import UserError
 from alt_lite.model.load import is_here
-from alt_lite.model.merging.adapter import CONFIG, WEIGHTS, require_config
+from alt_lite.model.merging.adapter import CONFIG, WEIGHTS, read_config, require_lora
 from alt_lite.model.merging.fold import open_base, require_unquantized, skeleton
 from alt_lite.model.merging.shards import Weights, find_weights, names_in
 from alt_lite.tokens.tokenizer import Tokens
@@ -89,7 +89,8 @@ def require_fitting(adapter: Path, base: Path) -> None:
     Raises:
         UserError: it is damaged, pickled, no LoRA, or made for another base.
     """
-    config = require_config(adapter)
+    config = read_config(adapter)
+    require_lora(adapter, config)
     rank = None if config.get("rank_pattern") else config.get("r")
     model = skeleton(base)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
