@@ -92,7 +92,8 @@ def check(
     Raises:
         UserError: something is missing or wrong; nothing has been written.
     """
-    from alt_lite.model.load import load_tokens
+    from alt_lite.model.load import load_tokens, model_folder
+    from alt_lite.model.merging.mergeable import require_mergeable
     from alt_lite.tokens.encode import encode_rows
 
     say(f"{recipe.name} · {recipe.title} · {here.name}")
@@ -106,6 +107,7 @@ def check(
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length, recipe.data.answer)
     lengths = sorted(len(row.input_ids) for row in encoded)
     decisions = preflight.look(recipe, here, decisions, lengths[-1], folder, trains)
+    require_mergeable(recipe, model_folder(recipe.model, weights=False), tokens, max(max(row.input_ids) for row in encoded))
     plan = protocol.build(recipe, decisions, here)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")

@@ -41,6 +41,7 @@ _MADE_BY = {
     "data": ("data",), "train": ("checkpoints", "adapter", "train_log.jsonl"), "merge": ("merged", "merged.partial", "merged.old"),
     "eval": ("eval",), "report": ("report.json", "report.md"),
 }
+_GONE: set[Path] = set()  # runs of which it was said that their source is gone
 
 
 def write_text(path: Path, text: str) -> None:
@@ -178,7 +179,7 @@ class RunDir:
             state = kept.get("state", "todo")
             same = kept.get("fingerprint") == wanted[stage]
             if stage == "data" and state == "done":
-                same = same and manifest.get("source_digest") in (None, source_digest(recipe))
+                same = same and self._same_source(recipe, manifest.get("source_digest"))
             missing = stage in _PRODUCT and not (self.path / _PRODUCT[stage]).exists()
             if state != "todo" and not same:
                 state = "redo"
@@ -187,6 +188,15 @@ class RunDir:
         if trained and "redo" in (plan["data"], plan["train"]):
             self._refuse(recipe, manifest)
         return plan
+
+    def _same_source(self, recipe: Recipe, before: str | None) -> bool:
+        """Whether the rows' source is what it was, or is not there any more: the run keeps its rows, and goes on with them."""
+        if before is None or (after := source_digest(recipe)) == before:
+            return True
+        if after is None and self.path not in _GONE and (self.path / _PRODUCT["data"]).is_file():
+            _GONE.add(self.path)
+            say(f"{recipe.data.path or recipe.data.source} is not there any more; the run goes on with the rows that it keeps in {self.path / _PRODUCT['data']}")
+        return after is None
 
     def _refuse(self, recipe: Recipe, manifest: dict[str, Any]) -> None:
         before, now = manifest["recipe"]["values"], recipe.values()

@@ -58,10 +58,13 @@ def one(recipe: Recipe, path: Path, device: Device, precision: str, batch_size: 
     4 bit as the run's tuned model is: the quantised base with the adapter, never a requantised merge.
 
     Raises:
-        UserError: there is no model, or the adapter's base is missing.
+        UserError: there is no model, the adapter's base is missing, or it is another than the adapter's.
     """
+    from alt_lite.model.merging import mergeable
+
     folder = source(recipe, path)
     if (path / "adapter_config.json").is_file():
+        mergeable.require_fitting(path, folder)
         return _here(recipe, "model", Weights(folder, _base_form(recipe, precision), path), device, batch_size, folder)
     adapter = path.resolve().parent / "adapter"
     if precision == "4bit" and path.name == "merged" and (adapter / "adapter_config.json").is_file():
@@ -80,6 +83,7 @@ def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
     """
     from alt_lite.model import load
 
+    load.require_one_model(path)
     if not (path / "adapter_config.json").is_file():
         return path if path.is_dir() else load.model_folder(recipe.model.model_copy(update={"name": str(path)}), weights)
     try:
@@ -91,7 +95,8 @@ def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
     try:
         return load.model_folder(recipe.model.model_copy(update={"name": below}), weights)
     except UserError as error:
-        raise UserError(f"the adapter {path} needs its base {below}: {error.message}", error.fix) from error
+        fix = f"base_model_name_or_path in {path / 'adapter_config.json'}: where the base lies, or its hub id" if "is no folder here" in error.message else error.fix
+        raise UserError(f"the adapter {path} needs its base {below}: {error.message}", fix) from error
 
 
 def _base_form(recipe: Recipe, precision: str) -> Literal["16bit", "nf4", "dequantized"]:

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import real
 
 from alt_lite.errors import UserError
 from alt_lite.model.exporting import export, gguf_file, gguf_vocab
@@ -232,21 +231,9 @@ def test_ids_of_begin_end_and_padding_are_written_and_no_second_begin(exported, 
     assert template == tokens.fast.chat_template and "bos_token" in template
 
 
-def test_a_chat_template_that_writes_other_prompts_is_replaced(named, capsys):
-    """R1's first release opened no trace; the copies of this vocabulary carry the official templates where there are any."""
+def test_the_exported_template_is_the_folders_own_or_the_familys_where_there_is_none(named):
     name, tokens = named
-    own = tokens.fast.chat_template
-    if name == "r1_qwen":
-        old = real.path("tokenizers/deepseek-r1-distill-qwen/tokenizer_config.2025-01-first-release.json")
-        assert export.chat_template(tokens) == own
-        tokens.fast.chat_template = json.loads(old.read_text("utf-8"))["chat_template"]
-        assert export.chat_template(tokens) == templates.jinja(tokens.family) != own
-        tokens.fast.chat_template = own
-        assert "other prompts" in capsys.readouterr().err
-    elif name == "qwen3":
-        assert export.chat_template(tokens) == tokens.fast.chat_template
-    else:
-        assert export.chat_template(tokens) == templates.jinja(tokens.family)
+    assert export.chat_template(tokens) == (tokens.fast.chat_template if name in ("r1_qwen", "qwen3") else templates.jinja(tokens.family))
 
 
 # Bad input, full disks

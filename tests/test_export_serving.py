@@ -243,6 +243,23 @@ def test_the_head_of_the_bases_card_is_read(tmp_path):
     assert hub.base_metadata(section) == {}
 
 
+@pytest.mark.parametrize("text", [
+    b"\xef\xbb\xbf---\nlicense: mit\n---\n# x\n", b"\n \n---\nlicense: mit\n---\n", b"---\r\nlicense: mit\r\n---\r\n# x", b"---\rlicense: mit\r---\r", b"---\nlicense: mit\n---",
+    b"--- \nlicense:\tmit\n---\t\n", b"---\nlicense: mit\n---\n# caf\xe9\n", b"---\nlicense: mit\nauthor: caf\xe9\n---\n", "---\nlicense: mit\nx: a\u2028b\n---\n".encode(),
+    "---\nlicense: mit\n---\n".encode("utf-16"), b"---\nlicense: [mit]\n---\n", b"---\nlicense:\n- mit\n---\n",
+])
+def test_the_head_of_a_card_is_read_as_other_systems_leave_it(tmp_path, text):
+    (tmp_path / "README.md").write_bytes(text)
+    section = load_recipe("r1_7b", (f"model.name={tmp_path}",)).model
+    assert hub.base_metadata(section).get("license") == "mit"
+
+
+def test_several_licences_are_another_one_by_their_names(tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: [mit, apache-2.0]\n---\n")
+    metadata = hub.base_metadata(load_recipe("r1_7b", (f"model.name={tmp_path}",)).model)
+    assert metadata == {"license": "other", "license_name": "mit, apache-2.0"}
+
+
 @contextmanager
 def fake_hub():
     """A hub that takes one repository: what was asked, and the bytes it was sent by file name."""

@@ -167,14 +167,14 @@ def test_names_without_the_prefix_twins_of_tied_weights_and_old_buffers_are_unde
         open_merging(rewritten(tmp_path / "both", lambda t: {**t, "lm_head.weight": t[embedding] + 1}), adapter, torch.float16, CPU, False)
 
 
-def test_the_configuration_is_the_bases_but_for_its_precision(tmp_path):
+def test_the_configuration_is_the_bases_but_for_its_precision_and_both_forms_of_the_rope(tmp_path):
     base = make_base(tmp_path / "base")
     before = json.loads((base / "config.json").read_text())
-    before = {**before, "torch_dtype": "bfloat16", "rope_theta": 1e6, "a_key_of_its_own": [1], "architectures": ["Qwen2ForCausalLM"]}
+    before = {**before, "torch_dtype": "bfloat16", "a_key_of_its_own": [1], "architectures": ["Qwen2ForCausalLM"]}
     (base / "config.json").write_text(json.dumps(before))
     (base / "generation_config.json").write_text('{"temperature": 0.6}')
     written(base, make_adapter(tmp_path / "adapter", base), tmp_path / "out", torch.float16)
-    assert json.loads((tmp_path / "out" / "config.json").read_text()) == {**before, "dtype": "float16", "torch_dtype": "float16"}
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == {**before, "dtype": "float16", "torch_dtype": "float16", "rope_theta": before["rope_parameters"]["rope_theta"]}
     assert (tmp_path / "out" / "generation_config.json").read_text() == '{"temperature": 0.6}'
 
 

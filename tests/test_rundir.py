@@ -51,6 +51,22 @@ def test_an_edited_source_is_noticed(tmp_path):
         folder.plan(recipe)
 
 
+def test_a_source_that_is_gone_does_not_stop_a_run_which_keeps_its_rows(tmp_path, capsys):
+    source, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    source.write_text("1\n")
+    folder, recipe = begun(run, [f"data.source={source}"]), load_recipe("tiny", [f"data.source={source}"])
+    folder.note(source_digest=source_digest(recipe))
+    source.rename(tmp_path / "other.jsonl")
+    assert all(set(folder.plan(recipe).values()) == {"done"} for _ in range(2))
+    assert capsys.readouterr().err.count("is not there any more") == 1
+    source.write_text("2\n")
+    with pytest.raises(UserError, match="has changed since"):
+        folder.plan(recipe)
+    source.unlink()
+    (run / "data/train.jsonl").unlink()
+    assert folder.plan(recipe)["data"] == "todo" and "not there any more" not in capsys.readouterr().err
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "x"
     write_text(path, "old")

@@ -27,7 +27,7 @@ class _Section(BaseModel):
 
 class ModelSection(_Section):
     name: str = Field(description="hub id, folder, or `embedded` for the model in this package")
-    family: Literal["r1", "r1_0528", "qwen3"] = Field(description="prompt format and control tokens")
+    family: Literal["r1", "r1_0528", "qwen3", "qwen3_thinking"] = Field(description="prompt format and control tokens")
     revision: str | None = Field(None, description="hub commit; null: the newest, and run.json records it")
     backend: Literal["auto", "unsloth", "transformers"] = Field("auto", description="what loads and trains the model")
     load_in_4bit: bool = Field(True, description="NF4 with double quantisation while training (QLoRA)")

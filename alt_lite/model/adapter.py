@@ -11,6 +11,7 @@ from alt_lite.config import Recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model import load, unsloth
+from alt_lite.model.merging.mergeable import expanded
 from alt_lite.rundir import read_json, write_json
 
 
@@ -49,7 +50,7 @@ def _plain(recipe: Recipe, device: Device, folder: Path) -> Any:
         model = load.load_full(folder, device)
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=list(recipe.lora.targets), task_type="CAUSAL_LM",
+        target_modules=expanded(recipe.lora.targets, folder), task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora, autocast_adapter_dtype=True)
 
@@ -92,7 +93,7 @@ def save(model: Any, recipe: Recipe, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     PeftModel.save_pretrained(model, str(temporary), save_embedding_layers=False)
     config = read_json(temporary / "adapter_config.json")
-    ours = {"base_model_name_or_path": recipe.model.name, "auto_mapping": None, "target_modules": sorted(recipe.lora.targets)}
+    ours = {"base_model_name_or_path": recipe.model.name, "auto_mapping": None, "target_modules": sorted(config["target_modules"])}
     write_json(temporary / "adapter_config.json", {**config, **ours})
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)

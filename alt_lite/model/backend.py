@@ -19,6 +19,7 @@ from alt_lite.config import Recipe
 from alt_lite.console import say
 from alt_lite.decide import CAPABILITY, Device
 from alt_lite.errors import UserError
+from alt_lite.model import launchers
 
 # Dense tensor-core TFLOPS with 16-bit inputs and fp32 accumulation, from NVIDIA's data sheets; GeForce
 # cards run that at half their published fp16 rate. What is not listed has no share of its peak.
@@ -35,8 +36,13 @@ _VARIANT = re.compile(r" (Laptop|SUPER|Max-Q|D$|D )", re.IGNORECASE)
 
 def prepare_environment() -> None:
     """Set what must stand before any heavy import: no phone-home, no tokenizer threads after a fork,
-    one GPU (two would double the rows of a step), and no warnings about what is chosen and tested:
-    padding-free rows under SDPA, and bitsandbytes' optional kernels for CPUs."""
+    one process on one GPU (two would double the rows of a step), and no warnings about what is chosen and
+    tested: padding-free rows under SDPA, and bitsandbytes' optional kernels for CPUs.
+
+    Raises:
+        UserError: a launcher has started several processes.
+    """
+    launchers.leave()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alt_lite.config import EMBEDDED, ModelSection
 from alt_lite.console import say
 from alt_lite.decide import Device
-from alt_lite.errors import UserError, is_disk_full
+from alt_lite.errors import UserError, is_disk_full, is_out_of_memory
 from alt_lite.net import asking, one_line
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.families import FAMILIES
@@ -34,6 +34,7 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
             raise UserError(f"the embedded weights are missing from {folder}", "install alt_lite again; or python -m alt_lite tiny build, and copy them there")
         return folder
     if Path(model.name).is_dir():
+        require_one_model(Path(model.name))
         return Path(model.name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -49,6 +50,26 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
             raise UserError(f"{model.name} is gated", f"accept its terms on huggingface.co/{model.name} and set HF_TOKEN; or {fix}") from error
         except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
             raise UserError(f"{model.name} is no folder here, and the hub has no model of that name, or it needs a token ({one_line(error)})", f"check the name, set HF_TOKEN, or {fix}") from error
+
+
+def is_here(model: ModelSection) -> bool:
+    """Whether the model's files lie in a folder already, all of them, and need not be fetched."""
+    return model.name == EMBEDDED or Path(model.name).is_dir()
+
+
+def require_one_model(folder: Path) -> None:
+    """Refuse a folder that holds a whole model and an adapter: transformers puts the adapter on the model without a
+    word, while the merge reads the model alone.
+
+    Raises:
+        UserError: it does.
+    """
+    whole = (folder / "config.json").is_file() and any(path.name.startswith(("model", "pytorch_model", "consolidated")) for kind in ("safetensors", "bin") for path in folder.glob(f"*.{kind}"))
+    if whole and (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{folder} holds a whole model and, in adapter_config.json and adapter_model.*, an adapter: which of them is meant is not known",
+            "move the adapter's files into a folder of their own: then this folder is the model, and that one the adapter",
+        )
 
 
 def load_tokens(model: ModelSection) -> Tokens:
@@ -206,10 +227,25 @@ def dequantize_(module: nn.Module, dtype: Any) -> None:
 
 
 def with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
-    """Put a saved adapter on a loaded base, for inference, in fp32."""
-    from peft import PeftModel
+    """Put a saved adapter on a loaded base, for inference, in fp32.
 
-    return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
+    Raises:
+        UserError: PEFT cannot.
+    """
+    import warnings
+
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing adapter keys")  # of which PEFT makes up the weights
+            return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False).eval()
+    except (UserWarning, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if is_out_of_memory(error) or is_disk_full(error):
+            raise
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"{adapter} cannot be put on its base ({first[:160]})", "the base that it was trained on; or merge it where it was trained, and name the merged folder") from error
 
 
 def training_dtype(device: Device) -> Any:

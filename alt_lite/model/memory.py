@@ -75,8 +75,12 @@ def weight_bytes(shape: Shape, four_bit: bool, width: int) -> int:
 
 def adapter_tensors(shape: Shape, recipe: Recipe) -> list[int]:
     """Sizes of one layer's adapter tensors: A and B of each adapted map."""
-    known = [shape.linears[name] for name in recipe.lora.targets if name in shape.linears]
+    known = [shape.linears[name] for name in _targets(shape, recipe) if name in shape.linears]
     return [recipe.lora.r * side for out, into in known for side in (into, out)]
+
+
+def _targets(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
+    return tuple(shape.linears) if "all-linear" in recipe.lora.targets else recipe.lora.targets
 
 
 def adapter_parameters(shape: Shape, recipe: Recipe) -> int:
@@ -151,7 +155,7 @@ def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, r
     # Turned queries, keys, values, output; under a mask keys and values are `repeated` for every head.
     attention = width * (2 * queries + (2 * queries if repeated else 2 * keys)) + 4 * shape.num_attention_heads
     mlp = (3 * stream + width) * shape.intermediate_size
-    adapter = width * recipe.lora.r * len(recipe.lora.targets)
+    adapter = width * recipe.lora.r * len(_targets(shape, recipe))
     return tokens * (norms + inputs + attention + mlp + adapter), tokens * mlp
 
 

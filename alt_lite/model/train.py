@@ -59,7 +59,7 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": _SCHEDULES[train.schedule],
-        "warmup_steps": train.warmup_steps,
+        "warmup_steps": warmup(train.warmup_steps, steps),
         "optim": train.optimizer,
         "adam_beta1": train.beta1,
         "adam_beta2": train.beta2,
@@ -91,11 +91,19 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
     return {**settings, "gradient_checkpointing_kwargs": {"use_reentrant": False}, "max_length": None} if plain else settings
 
 
+def warmup(asked: int, steps: int) -> int:
+    """Give the warm-up's steps: as asked, or a tenth of all where training would end before its learning rate is reached."""
+    return asked if asked < steps else steps // 10
+
+
 def describe(recipe: Recipe, decisions: Decisions, settings: dict[str, Any]) -> str:
     """Tell with what values training begins: how a step is laid out, then the trainer's own."""
     ours = {key.partition(".")[2]: chosen(decisions, key) for key in ("model.backend", "train.layout", "train.micro_batch_size")}
     values = {"batch_size": recipe.train.batch_size, **ours, **{key: settings[key] for key in SHOWN}}
-    return "train: " + ", ".join(f"{key} {value}" for key, value in values.items()) + f", LoRA r {recipe.lora.r} alpha {recipe.lora.alpha}"
+    told = "train: " + ", ".join(f"{key} {value}" for key, value in values.items()) + f", LoRA r {recipe.lora.r} alpha {recipe.lora.alpha}"
+    if settings["warmup_steps"] == recipe.train.warmup_steps:
+        return told
+    return f"{told}\ntrain: the warm-up is shortened from {recipe.train.warmup_steps} steps to {settings['warmup_steps']}: training has {settings['max_steps']} and would never reach its learning rate"
 
 
 def trainer_config(settings: dict[str, Any]) -> Any:

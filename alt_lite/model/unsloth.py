@@ -165,6 +165,7 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     from unsloth import FastLanguageModel
 
     from alt_lite.model.load import heed_attn_factor, training_dtype
+    from alt_lite.model.merging.mergeable import expanded
 
     heed_attn_factor()
     checkpointing = "unsloth" if recipe.train.gradient_checkpointing else False
@@ -181,6 +182,6 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
         raise UserError(f"Unsloth loaded {four_bit} layers in 4 bit; model.load_in_4bit={recipe.model.load_in_4bit}", "model.backend=transformers")
     return FastLanguageModel.get_peft_model(
         model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=list(recipe.lora.targets), use_gradient_checkpointing=checkpointing,
+        target_modules=expanded(recipe.lora.targets, folder), use_gradient_checkpointing=checkpointing,
         random_state=recipe.train.seed, max_seq_length=longest,
     )

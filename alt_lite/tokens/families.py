@@ -1,7 +1,7 @@
 """Prompt formats of the model families, written out: which control tokens stand where.
 
-Chat templates are not used for prompts: the hub's R1 template drops text, and a template renders
-user text and control tokens into one string in which they cannot be told apart any more.
+Chat templates are not used for prompts: a template renders user text and control tokens into one string, in
+which they cannot be told apart any more. The folder's own template is compared with them (own_template.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Family:
 
     `opens_trace` tells whether the prompt itself ends with an opened `<think>`; where it does not,
     the model writes the tag, so it is part of what is trained. `end` is what training ends a text with;
-    `ends` are further tokens at which the model's own configuration stops; `top_k` is what its makers advise to sample with.
+    `ends` are further tokens at which the model's own configuration stops. `top_k` is the makers' advice for
+    sampling beside temperature 0.6 and top_p 0.95 (None: they advise none); `parser` is vLLM's reasoning parser.
     """
 
     name: str
@@ -33,9 +34,10 @@ class Family:
     opens_trace: bool
     chatml: bool = False
     ends: tuple[str, ...] = ()
-    top_k: int | None = None
     think: Control = Control("<think>")
     think_end: Control = Control("</think>")
+    top_k: int | None = None
+    parser: str = "deepseek_r1"
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> list[Segment]:
         """Write the generation prompt, as the family's official template renders it. Earlier assistant
@@ -104,5 +106,7 @@ ALL_CONTROLS = tuple(dict.fromkeys((*_DEEPSEEK, *_QWEN, "<|endoftext|>", "<|eot_
 FAMILIES: dict[str, Family] = {
     "r1": Family("r1", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=True),
     "r1_0528": Family("r1_0528", _DEEPSEEK[0], _DEEPSEEK[1], _DEEPSEEK, opens_trace=False),
-    "qwen3": Family("qwen3", None, "<|im_end|>", _QWEN, opens_trace=False, chatml=True, ends=("<|endoftext|>",), top_k=20),
+    "qwen3": Family("qwen3", None, "<|im_end|>", _QWEN, opens_trace=False, chatml=True, ends=("<|endoftext|>",), top_k=20, parser="qwen3"),
+    # Qwen3-*-Thinking-2507 and QwQ. Qwen's cards name the parser that needs no opening tag in the response.
+    "qwen3_thinking": Family("qwen3_thinking", None, "<|im_end|>", _QWEN, opens_trace=True, chatml=True, ends=("<|endoftext|>",), top_k=20),
 }

@@ -77,11 +77,6 @@ def jinja(family: Family) -> str:
     return f"{bos}{{% for m in messages %}}{body}{{% endfor %}}{{% if add_generation_prompt %}}{{{{ {answer} }}}}{{% endif %}}"
 
 
-def renders(family: Family, rendered: dict[str, str]) -> bool:
-    """Tell whether a template's output for each of CONVERSATIONS, by name, is the family's own prompt."""
-    return all(rendered.get(name) == "".join(family.prompt(messages)) for name, messages in CONVERSATIONS.items())
-
-
 CONVERSATIONS: dict[str, list[dict[str, str]]] = {
     "one turn": [{"role": "user", "content": "Hi {{ x }}"}],
     "system": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "\n 说中文 "}],

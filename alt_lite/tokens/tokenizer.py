@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.errors import UserError
+from alt_lite.tokens import files, own_template
 from alt_lite.tokens.families import ALL_CONTROLS, Control, Family, Segment
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Tokens:
 
     `ids` maps the family's control tokens to their ids, found by name; `end_id` ends a text; `pad_id`
     differs from it; generation stops at any of `ends`. `controls` are all texts that stand for a control token, here or in any family.
+    `template` is the chat template that writes the family's prompts.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Tokens:
     pad_id: int
     ends: tuple[int, ...]
     controls: frozenset[str]
+    template: str
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
         """Encode segments; a control token is one id, plain text never becomes a control token."""
@@ -107,7 +110,8 @@ def load(folder: Path, family: Family) -> Tokens:
     class and loses every space.
 
     Raises:
-        UserError: no tokenizer.json, a control token is missing, or the loaded tokenizer differs.
+        UserError: no tokenizer.json, a control token is missing, the loaded tokenizer differs, or the
+            folder's chat template writes other prompts than the family.
     """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
@@ -129,8 +133,9 @@ def load(folder: Path, family: Family) -> Tokens:
             )
         ids[control] = number
     end_id = ids[family.end]
+    template = own_template.require_agreement(fast, folder, family)
     ends = end_id, *(number for end in family.ends if (number := raw.token_to_id(end)) is not None)
-    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, _pad_id(fast, end_id), ends, _controls(path))
+    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, _pad_id(fast, end_id), ends, _controls(path), template)
     check(tokens, path)
     return tokens
 
@@ -156,25 +161,25 @@ def check(tokens: Tokens, reference: Path) -> None:
 
 
 def save(tokens: Tokens, folder: Path) -> None:
-    """Copy the tokenizer's files, `tokenizer.json` byte for byte, so that a plain `AutoTokenizer` gives
-    the same ids: the class that loads it right is named in the configuration, and the padding token is
-    written there where the folder's own is the end of the text."""
+    """Copy the tokenizer's files, `tokenizer.json` byte for byte, so that a plain `AutoTokenizer` of transformers 4 or 5
+    gives the same ids, ends a text as it was trained, and writes the prompts that were trained with: the class that
+    loads it right, the padding token, the end and the template are named in the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         if (tokens.folder / name).is_file():
             shutil.copyfile(tokens.folder / name, folder / name)
-    path = folder / "tokenizer_config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    pad = tokens.fast.convert_ids_to_tokens(tokens.pad_id)
-    if tokens.fast.pad_token_id != tokens.pad_id:
-        config["pad_token"] = pad
-    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    special = folder / "special_tokens_map.json"
-    if special.is_file() and "pad_token" in config:
-        named = json.loads(special.read_text(encoding="utf-8"))
-        special.write_text(json.dumps({**named, "pad_token": pad}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    named = {"eos_token": str(tokens.family.end), "pad_token": str(tokens.fast.convert_ids_to_tokens(tokens.pad_id))}
+    path, special = folder / "tokenizer_config.json", folder / "special_tokens_map.json"
+    own = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    _write(path, files.tokenizer_settings(own, named, tokens.template))
+    if special.is_file():
+        _write(special, files.special_tokens(json.loads(special.read_text(encoding="utf-8")), named))
+    (folder / "chat_template.jinja").write_text(tokens.template, encoding="utf-8", newline="")
     check(load(folder, tokens.family), tokens.folder / "tokenizer.json")
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _pad_id(fast: PreTrainedTokenizerFast, end_id: int) -> int:

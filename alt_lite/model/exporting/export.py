@@ -19,7 +19,6 @@ from alt_lite.errors import UserError
 from alt_lite.model.exporting import gguf_file, gguf_vocab
 from alt_lite.model.load import weights_digest
 from alt_lite.rundir import free_disk, now, read_json, write_json
-from alt_lite.tokens import templates
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.families import Family
 from alt_lite.tokens.tokenizer import PROBES, Tokens
@@ -122,21 +121,8 @@ def require_disk(out: Path, need: int) -> None:
 
 
 def chat_template(tokens: Tokens) -> str:
-    """The folder's own chat template where it writes the prompts that were trained with; else one made of them."""
-    own = tokens.fast.chat_template
-    if isinstance(own, str):
-        try:
-            rendered = {
-                name: tokens.fast.apply_chat_template(messages, chat_template=own, tokenize=False, add_generation_prompt=True)
-                for name, messages in templates.CONVERSATIONS.items()
-            }
-        except Exception as error:  # a template may raise whatever it likes
-            say(f"export: the model's own chat template fails ({str(error).splitlines()[0]}); one of family {tokens.family.name} takes its place")
-        else:
-            if templates.renders(tokens.family, rendered):
-                return own
-            say(f"export: the model's own chat template writes other prompts than were trained with; one of family {tokens.family.name} takes its place")
-    return templates.jinja(tokens.family)
+    """The template that wrote the prompts that were trained with, which loading has proved."""
+    return tokens.template
 
 
 def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Tokens, quant: str) -> dict[str, Any]:

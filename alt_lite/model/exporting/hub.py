@@ -70,9 +70,25 @@ def base_metadata(model: ModelSection) -> dict[str, Any]:
         path = try_to_load_from_cache(model.name, CARD, revision=model.revision)
     if not isinstance(path, str | Path) or not Path(path).is_file():
         return {}
-    head = re.match(r"---\n(.*?)\n---\n", Path(path).read_text(encoding="utf-8"), re.DOTALL)
+    # As editors and other systems leave them: a byte order mark, other line ends, blank lines before, a byte of another encoding.
+    data = Path(path).read_bytes()
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", errors="replace")
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", re.sub(r"\r\n?", "\n", text)).lstrip()
+    text = re.sub("[\t\u0085\u2028\u2029]", " ", text)  # which YAML takes for line ends, or does not take
+    head = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", text, re.DOTALL)
     try:
         loaded = yaml.safe_load(head[1]) if head else None
     except yaml.YAMLError:
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    return _one_licence(loaded) if isinstance(loaded, dict) else {}
+
+
+def _one_licence(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A list of one licence is that; several are `other`, by the hub's own way to name what has no identifier."""
+    named = metadata.get("license")
+    if not isinstance(named, list):
+        return metadata
+    names = [str(name) for name in named if name]
+    if len(names) < 2:
+        return {**metadata, "license": names[0] if names else None}
+    return {**metadata, "license": "other", "license_name": metadata.get("license_name") or ", ".join(names)}

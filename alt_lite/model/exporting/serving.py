@@ -16,14 +16,14 @@ from alt_lite.tokens.families import FAMILIES, Family
 
 # Prompt and trace, with what the evaluations give both: 8,192 new tokens. Servers' defaults cut traces.
 _CONTEXT = 16_384
-_REASONING_PARSER = {"r1": "deepseek_r1", "r1_0528": "deepseek_r1", "qwen3": "qwen3"}
 
 
 def sampling(recipe: Recipe) -> dict[str, float]:
     """What the model's makers advise; the embedded model, which is evaluated greedily, is served so."""
     if recipe.embedded:
         return {"temperature": 0.0}
-    return {"temperature": 0.6, "top_p": 0.95, **({"top_k": 20} if recipe.model.family == "qwen3" else {})}
+    top_k = FAMILIES[recipe.model.family].top_k
+    return {"temperature": 0.6, "top_p": 0.95, **({} if top_k is None else {"top_k": top_k})}
 
 
 def model_name(name: str) -> str:
@@ -70,7 +70,7 @@ def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, syst
         template: a chat template to use in place of the folder's own.
     """
     common = [
-        "--max-model-len", str(min(context, _CONTEXT)), "--reasoning-parser", _REASONING_PARSER[recipe.model.family],
+        "--max-model-len", str(min(context, _CONTEXT)), "--reasoning-parser", FAMILIES[recipe.model.family].parser,
         "--override-generation-config", json.dumps(sampling(recipe)), *(("--chat-template", str(template.resolve())) if template else ()),
     ]
     name = model_name(run.resolve().name)

@@ -10,7 +10,8 @@ from typing import Any
 from alt_lite.errors import UserError
 from alt_lite.rundir import read_json
 
-_WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_PICKLED = "adapter_model.bin"
 _PREFIX, _COPY = "base_model.model.", ".base_layer.weight"
 # Keys of adapter_config.json that say where the matrices came from, or are read here. Any other that is
 # set may change what the adapter computes (DoRA, trained biases, whole modules, …): so may one that a
@@ -47,21 +48,17 @@ def read_adapter(folder: Path) -> Adapter:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not (folder / _CONFIG).is_file():
-        what = "a whole model, not an adapter" if (folder / "config.json").is_file() else f"no adapter's folder (no {_CONFIG})"
-        raise UserError(f"{folder} is {what}", "name a run's adapter/ folder")
-    if not (folder / _WEIGHTS).is_file():
-        raise UserError(f"{folder} holds no {_WEIGHTS}", "train again, or name a complete adapter's folder; pickled ones (*.bin) are not read")
+    config = read_config(folder)
     try:
-        config = read_json(folder / _CONFIG)
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / _CONFIG} is no LoRA's configuration (r and lora_alpha)", "train again, or get that file anew") from error
+        raise UserError(f"{folder / CONFIG} is no LoRA's configuration (r and lora_alpha)", "train again, or get that file anew") from error
+    require_lora(folder, config)
     _require_plain(folder, config)
     try:
-        tensors = load_file(folder / _WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
-        raise UserError(f"{folder / _WEIGHTS} is cut or damaged ({str(error).splitlines()[0]})", "train again, or get that file anew") from error
+        raise UserError(f"{folder / WEIGHTS} is cut or damaged ({str(error).splitlines()[0]})", "train again, or get that file anew") from error
     pairs: dict[str, tuple[Any, Any]] = {}
     copies = {name.removeprefix(_PREFIX).removesuffix(_COPY): tensor for name, tensor in tensors.items() if name.endswith(_COPY)}
     for name, tensor in tensors.items():
@@ -69,30 +66,56 @@ def read_adapter(folder: Path) -> Adapter:
             continue
         module, _, part = name.removeprefix(_PREFIX).rpartition(".lora_")
         if not name.startswith(_PREFIX) or part not in ("A.weight", "B.weight") or tensor.dim() != 2:
-            raise UserError(f"{folder / _WEIGHTS}: {name} is no matrix of a LoRA layer", "plain LoRA on linear layers is merged")
+            raise UserError(f"{folder / WEIGHTS}: {name} is no matrix of a LoRA layer", "plain LoRA on linear layers is merged")
         other = f"{_PREFIX}{module}.lora_{'B' if part[0] == 'A' else 'A'}.weight"
         if other not in tensors:
-            raise UserError(f"{folder / _WEIGHTS} holds {name} without {other}", "train again, or get that file anew")
+            raise UserError(f"{folder / WEIGHTS} holds {name} without {other}", "train again, or get that file anew")
         if tensor.shape[0 if part[0] == "A" else 1] != rank:
-            raise UserError(f"{folder / _WEIGHTS}: {name} is {tuple(tensor.shape)}, not of rank {rank} as {_CONFIG} says", "get both files from one training")
+            raise UserError(f"{folder / WEIGHTS}: {name} is {tuple(tensor.shape)}, not of rank {rank} as {CONFIG} says", "get both files from one training")
         if not bool(torch.isfinite(tensor).all()):
-            raise UserError(f"{folder / _WEIGHTS}: {name} holds values that are no numbers", "train again with a lower train.learning_rate")
+            raise UserError(f"{folder / WEIGHTS}: {name} holds values that are no numbers", "train again with a lower train.learning_rate")
         if part[0] == "A":
             pairs[module] = (tensor.float(), tensors[other].float())
     if not set(copies) <= set(pairs):
-        raise UserError(f"{folder / _WEIGHTS} holds a weight of {min(set(copies) - set(pairs))}, which is not adapted", "plain LoRA on linear layers is merged")
+        raise UserError(f"{folder / WEIGHTS} holds a weight of {min(set(copies) - set(pairs))}, which is not adapted", "plain LoRA on linear layers is merged")
     if not pairs:
-        raise UserError(f"{folder / _WEIGHTS} holds no matrices", "train again")
+        raise UserError(f"{folder / WEIGHTS} holds no matrices", "train again")
     # Scale as of LoRA (arXiv 2106.09685) and of rsLoRA (arXiv 2312.03732).
     return Adapter(folder, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank), pairs, copies)
 
 
-def _require_plain(folder: Path, config: dict[str, Any]) -> None:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Give adapter_config.json of a folder that holds an adapter in safetensors.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not (folder / CONFIG).is_file():
+        what = "a whole model, not an adapter" if (folder / "config.json").is_file() else f"no adapter's folder (no {CONFIG})"
+        raise UserError(f"{folder} is {what}", "name a run's adapter/ folder")
+    if not (folder / WEIGHTS).is_file():
+        if (folder / _PICKLED).is_file():
+            paths = f"{str(folder / _PICKLED)!r}, weights_only=True), {str(folder / WEIGHTS)!r}"
+            raise UserError(f"{folder} holds its weights as {_PICKLED}, which is not read", f'python -c "import torch; from safetensors.torch import save_file; save_file(torch.load({paths})" writes {WEIGHTS}')
+        raise UserError(f"{folder} holds no {WEIGHTS}", "train again, or name a complete adapter's folder")
+    try:
+        return dict(read_json(folder / CONFIG))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG} is no LoRA's configuration, or is cut or damaged", "train again, or get that file anew") from error
+
+
+def require_lora(folder: Path, config: dict[str, Any]) -> None:
+    """Raises:
+    UserError: the adapter is of another type.
+    """
     if config.get("peft_type") != "LORA":
-        raise UserError(f"{folder / _CONFIG}: peft_type {config.get('peft_type')} is not merged", "only LoRA is")
+        raise UserError(f"{folder / CONFIG}: peft_type {config.get('peft_type')} is not merged, nor evaluated", "only LoRA is; one of another type may be merged with PEFT itself, and the merged folder named")
+
+
+def _require_plain(folder: Path, config: dict[str, Any]) -> None:
     found = [f"{key}={value}" for key, value in config.items() if key not in _KNOWN and value not in (None, False, "none", [], {})]
     found += [f"{key}={config[key]}" for key in ("rank_pattern", "alpha_pattern") if config.get(key)]
     if config.get("init_lora_weights") not in _STARTS:
         found.append(f"init_lora_weights={config['init_lora_weights']}")
     if found:
-        raise UserError(f"{folder / _CONFIG}: {', '.join(found)}: that is more than plain LoRA, and would be lost", "merge it with PEFT itself, or train without")
+        raise UserError(f"{folder / CONFIG}: {', '.join(found)}: that is more than plain LoRA, and would be lost", "merge it with PEFT itself, or train without")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,10 +13,10 @@ from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model.load import training_dtype
-from alt_lite.model.merging import fourbit
+from alt_lite.model.merging import fourbit, settings
 from alt_lite.model.merging.adapter import Adapter, read_adapter
 from alt_lite.model.merging.shards import Shape, Weights, find_weights, row_blocks, write_weights
-from alt_lite.rundir import read_json, write_text
+from alt_lite.rundir import read_json, write_json
 
 _READABLE = ("F32", "F16", "BF16")
 
@@ -27,7 +26,8 @@ class Merging:
     """A merge that was looked through and can be written: `shapes` by the model's names, in its order;
     `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
     4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
-    where the output embedding was the embedding itself, and now is that plus the adapter."""
+    where the output embedding was the embedding itself, and now is that plus the adapter; `rope` is the base's
+    rotary embedding as transformers 5 understands it."""
 
     weights: Weights
     adapter: Adapter
@@ -39,6 +39,7 @@ class Merging:
     compute: Any
     kind: str
     untied: bool
+    rope: dict[str, Any]
 
     @property
     def bytes(self) -> int:
@@ -49,24 +50,20 @@ class Merging:
         write_weights(folder, self.shapes, self.dtype, self._blocks, report)
 
     def write_config(self, folder: Path) -> None:
-        """Write the base's generation settings and its configuration, as they are but for the precision.
+        """Write the base's generation settings and its configuration: as they are but for the precision, and for the
+        rotary embedding, which stands there in the form of transformers 4 and of 5.
 
         transformers would write its own version's names for them, which older programs do not read.
         """
         source = self.weights.folder
         if (source / "generation_config.json").is_file():
             shutil.copyfile(source / "generation_config.json", folder / "generation_config.json")
-        config = read_json(source / "config.json")
-        config.pop("quantization_config", None)
-        for key in {"dtype", *({"torch_dtype"} & set(config))}:
-            config[key] = str(self.dtype).removeprefix("torch.")
+        config = settings.in_precision(read_json(source / "config.json"), str(self.dtype).removeprefix("torch."))
+        config = settings.in_both_forms(config, self.rope)
         if self.untied:
             config["tie_word_embeddings"] = False
         config.setdefault("architectures", [self.architecture])
-        rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-        if rope.get("attn_factor") and rope.get("attention_factor") is None:  # the same, by the name that transformers reads
-            rope["attention_factor"] = (0.1 * math.log(rope["factor"]) + 1) * rope["attn_factor"]
-        write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+        write_json(folder / "config.json", config)
 
     def beginning(self, name: str) -> tuple[Any, Any]:
         """A tensor's first rows: (merged, as they were), both in `dtype`."""
@@ -107,16 +104,34 @@ class Merging:
         return fourbit.quantize(self.weights.read(source), self.compute, self.kind).rows
 
 
-def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequantized: bool) -> Merging:
-    """Look through a base and an adapter, of which headers and the adapter's matrices are read.
+@dataclass(frozen=True)
+class Base:
+    """A base that was looked through: its model without weights, and the name in its files of each of the model's
+    tensors (`names`), with their `shapes`; `owner` names each tensor's first name, `stored` those held in 4 bit."""
+
+    weights: Weights
+    model: Any
+    owner: dict[str, str]
+    shapes: dict[str, Shape]
+    names: dict[str, str]
+    stored: frozenset[str]
+
+    @property
+    def linear(self) -> dict[str, Any]:
+        """The linear layers by the names of their weights."""
+        import torch
+
+        return {f"{name}.weight": module for name, module in self.model.named_modules() if type(module) is torch.nn.Linear}
+
+
+def open_base(folder: Path, dequantized: bool) -> Base:
+    """Look through a base, of which headers are read.
 
     Raises:
-        UserError: they do not fit one another, or hold what is not merged.
+        UserError: it is not merged into, or its files are not those of its configuration.
     """
-    import torch
-
-    weights, read = find_weights(base), read_adapter(adapter)
-    model = _skeleton(base)
+    require_unquantized(folder, dequantized)
+    weights, model = find_weights(folder), skeleton(folder)
     owner = _owners(model)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if owner[name] == name}
     stored = {name.partition(".quant_state.")[0] for name in weights.files if ".quant_state." in name}
@@ -124,32 +139,71 @@ def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequanti
     for name, shape in shapes.items():
         kind, found = weights.headers[names[name]]
         if names[name] not in stored and (kind not in _READABLE or found != shape):
-            raise UserError(f"{base}: {names[name]} is {kind} {found}, not 16- or 32-bit {shape}", "name the 16-bit model, whole")
+            raise UserError(f"{folder}: {names[name]} is {kind} {found}, not 16- or 32-bit {shape}", "name the 16-bit model, whole")
     if stored and not dequantized:
-        raise UserError(f"{base} holds 4-bit weights, so there are no original ones to merge into", "merge.base=dequantized, or model.name of the 16-bit model")
-    linear = {f"{name}.weight": module for name, module in model.named_modules() if type(module) is torch.nn.Linear}
+        raise UserError(*_only_4_bit(folder))
+    return Base(weights, model, owner, shapes, names, frozenset(stored))
+
+
+def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequantized: bool) -> Merging:
+    """Look through a base and an adapter, of which headers and the adapter's matrices are read.
+
+    Raises:
+        UserError: they do not fit one another, or hold what is not merged.
+    """
+    read, opened = read_adapter(adapter), open_base(base, dequantized)
+    model, owner, shapes, names = opened.model, opened.owner, dict(opened.shapes), dict(opened.names)
+    linear, architecture = opened.linear, type(model).__name__
     apart = [f"{module}.weight" for module in read.pairs if owner.get(f"{module}.weight", "") not in ("", f"{module}.weight")]
     for name in apart:
         shapes[name], names[name] = shapes[owner[name]], names[owner[name]]
-    _require_fit(read, set(linear), shapes, type(model).__name__)
-    quantized = {name for name in shapes if names[name] in stored}
-    if dequantized and not stored:  # the output embedding is never quantised on loading
+    _require_fit(read, set(linear), shapes, architecture)
+    quantized = {name for name in shapes if names[name] in opened.stored}
+    if dequantized and not opened.stored:  # the output embedding is never quantised on loading
         quantized = {name for name, module in linear.items() if module is not model.get_output_embeddings()}
-    return Merging(weights, read, type(model).__name__, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart))
+    rope = dict(getattr(model.config, "rope_parameters", None) or {})
+    return Merging(opened.weights, read, architecture, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart), rope)
 
 
-def _skeleton(base: Path) -> Any:
-    """Build the model without its weights: it knows their names, shapes and kinds."""
+def require_unquantized(base: Path, dequantized: bool) -> None:
+    """Refuse by its configuration a base whose weights cannot be merged into.
+
+    Raises:
+        UserError: it is quantised otherwise than in 4 bit by bitsandbytes, or in 4 bit where the original
+            weights are wanted.
+    """
+    config = read_json(base / "config.json") if (base / "config.json").is_file() else {}
+    kept = config.get("quantization_config") or config.get("compression_config")
+    if not kept:
+        return
+    if not (kept.get("load_in_4bit") or kept.get("_load_in_4bit")):
+        how = "bitsandbytes in 8 bit" if kept.get("load_in_8bit") or kept.get("_load_in_8bit") else kept.get("quant_method", "a method that it does not name")
+        raise UserError(f"{base} is quantised by {how}, which is not merged into", "model.name of the 16-bit model that it was made from")
+    if not dequantized:
+        raise UserError(*_only_4_bit(base))
+
+
+def _only_4_bit(base: Path) -> tuple[str, str]:
+    return f"{base} holds 4-bit weights, so there are no original ones to merge into", "merge.base=dequantized, or model.name of the 16-bit model"
+
+
+def skeleton(base: Path) -> Any:
+    """Build the model without its weights: it knows their names, shapes and kinds.
+
+    Raises:
+        UserError: transformers makes no model of its config.json.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if not (base / "config.json").is_file():
         raise UserError(f"{base} holds no config.json", "name a complete model folder")
-    kept = read_json(base / "config.json").get("quantization_config")
-    if kept and not kept.get("load_in_4bit"):
-        raise UserError(f"{base} is quantised by {kept.get('quant_method')}, which is not merged into", "name the 16-bit model")
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
+    except Exception as error:  # configurations are checked by each architecture in its own way
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{base / 'config.json'}: transformers makes no model of it ({first})", "get that file anew, or name a model that transformers knows") from error
 
 
 def _owners(model: Any) -> dict[str, str]:

@@ -16,9 +16,10 @@ from alt_lite.generate import ties
 from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.local import generate
 from alt_lite.model import load
+from alt_lite.model.merging import readers, settings
 from alt_lite.model.merging.fold import Merging, open_merging
 from alt_lite.model.merging.shards import find_weights
-from alt_lite.rundir import free_disk
+from alt_lite.rundir import free_disk, read_json, write_json
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -151,7 +152,8 @@ def write(merging: Merging, out: Path, tokens: Tokens) -> None:
     came between the two renames.
 
     Raises:
-        UserError: the disk is too small, before or while writing; what was written is removed.
+        UserError: the disk is too small, before or while writing, or some program would read the folder otherwise
+            than it was trained (readers.py); what was written is removed.
     """
     partial, old = out.with_name(out.name + ".partial"), out.with_name(out.name + ".old")
     if old.exists() and not out.exists():
@@ -168,6 +170,8 @@ def write(merging: Merging, out: Path, tokens: Tokens) -> None:
             merging.write(partial, bar)
         tokenizers_io.save(tokens, partial)
         merging.write_config(partial)
+        _write_ends(partial, tokens)
+        readers.require_same(partial, tokens, merging.rope)
         if out.exists():
             out.rename(old)
         partial.rename(out)
@@ -180,6 +184,14 @@ def write(merging: Merging, out: Path, tokens: Tokens) -> None:
             raise UserError(f"the disk became full while {out} was written{kept}", room) from error
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_ends(folder: Path, tokens: Tokens) -> None:
+    """Name in both configurations the tokens that were trained with, whatever the base ended a text with."""
+    bos = tokens.ids[tokens.family.bos] if tokens.family.bos else None
+    for name, several in (("generation_config.json", True), ("config.json", False)):
+        kept = read_json(folder / name) if (folder / name).is_file() else {}
+        write_json(folder / name, settings.with_ends(kept, tokens.ends, bos, tokens.pad_id, several))
 
 
 def proof_facts(proof: MergeProof) -> dict[str, Any]:

@@ -21,6 +21,7 @@ _CODES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _BLOCK, _ROWS = 1 << 20, 64
 
 Shape = tuple[int, ...]
+_BESIDE = ("training_args.bin", "optimizer.pt", "scheduler.pt", "adapter_model.bin", "adapter_model.safetensors")  # no model's weights
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,49 @@ def find_weights(folder: Path) -> Weights:
         UserError: there are none, or a shard is missing.
     """
     if (folder / _SINGLE).is_file():
-        with _opened(folder / _SINGLE) as opened:
-            return Weights(folder, dict.fromkeys(opened.keys(), _SINGLE))
+        return Weights(folder, dict.fromkeys(names_in(folder / _SINGLE), _SINGLE))
     if not (folder / _INDEX).is_file():
         if (folder / "adapter_config.json").is_file():
             raise UserError(f"{folder} is an adapter's folder, no whole model's", "name the model that the adapter belongs to, or a run's merged/ folder")
-        raise UserError(f"{folder} holds no {_SINGLE} and no {_INDEX}", "name a complete model folder; pickled weights (*.bin) are not read")
+        raise _foreign(folder)
     try:
         files = dict(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / _INDEX} is no index of shards", "get the model's files anew") from error
+    if not all(file.endswith(".safetensors") for file in files.values()):
+        raise _foreign(folder)
     for file in sorted(set(files.values())):
         if not (folder / file).is_file():
             raise UserError(f"{folder} lacks {file}, which {_INDEX} names", "get the model's files anew")
     return Weights(folder, files)
+
+
+def names_in(path: Path) -> list[str]:
+    """Name the tensors of a file, from its header.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    with _opened(path) as opened:
+        return list(opened.keys())
+
+
+def _foreign(folder: Path) -> UserError:
+    """Say what a folder holds in place of safetensors by their usual names, and how they are made from it."""
+    found = {kind: names for kind in ("bin", "pth", "pt", "ckpt", "gguf", "msgpack", "h5", "safetensors") if (names := sorted(path.name for path in folder.glob(f"*.{kind}") if path.name not in _BESIDE))}
+    if not found:
+        return UserError(f"{folder} holds no {_SINGLE} and no {_INDEX}", "name a complete model folder")
+    kind, names = next(iter(found.items()))
+    told = f"{folder} holds its weights as {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}, not as {_SINGLE} or shards with {_INDEX}"
+    if kind == "bin":
+        where = str(folder)
+        return UserError(told, f'python -c "from transformers import AutoModelForCausalLM as M; M.from_pretrained({where!r}, dtype=\'auto\').save_pretrained({where!r})" writes safetensors beside them')
+    if kind in ("pth", "pt", "ckpt") and len(names) == 1:
+        load = f"torch.load({str(folder / names[0])!r}, 'cpu', weights_only=True)"
+        return UserError(told, f'python -c "import torch; from safetensors.torch import save_file as s; s({{k: v.clone() for k, v in {load}.items()}}, {str(folder / _SINGLE)!r}, {{\'format\': \'pt\'}})" where it holds the tensors by their names')
+    if kind == "safetensors":
+        return UserError(told, f"get the model's own {_SINGLE} or shards; one whole file under another name may be renamed")
+    return UserError(told, "model.name of the same model in safetensors, from which such files are made")
 
 
 def _opened(path: Path) -> Any:
