@@ -193,6 +193,8 @@ class RunDir:
         """Whether the rows' source is what it was, or is not there any more: the run keeps its rows, and goes on with them."""
         if before is None or (after := source_digest(recipe)) == before:
             return True
+        if after is not None and _listing(Path(recipe.data.path or recipe.data.source)) == before:
+            return True
         if after is None and self.path not in _GONE and (self.path / _PRODUCT["data"]).is_file():
             _GONE.add(self.path)
             say(f"{recipe.data.path or recipe.data.source} is not there any more; the run goes on with the rows that it keeps in {self.path / _PRODUCT['data']}")
@@ -275,21 +277,28 @@ def fingerprints(recipe: Recipe) -> dict[str, str]:
 
 def source_digest(recipe: Recipe) -> str | None:
     """Hash the file, or list the saved folder, that the rows come from; None where the source is none here."""
-    return path_digest(Path(recipe.data.path or recipe.data.source))
+    return None if recipe.data.source == "tiny" else path_digest(Path(recipe.data.path or recipe.data.source))
 
 
 def path_digest(path: Path) -> str | None:
-    """Hash a file's content, or a folder's list of files with their sizes and times; None where it is neither."""
+    """Hash a file's content, or a folder's files with theirs, wherever it has been copied to; None where it is neither."""
+    if not path.is_file() and not path.is_dir():
+        return None
     digest = hashlib.blake2b(digest_size=8)
-    if path.is_file():
-        with path.open("rb") as file:
+    for item in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file() and ".git" not in item.parts):
+        if item != path:
+            digest.update(item.relative_to(path).as_posix().encode())
+        with item.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
-    elif path.is_dir():
-        for item in sorted(path.rglob("*")):
-            digest.update(f"{item.relative_to(path)} {item.stat().st_size} {item.stat().st_mtime_ns}".encode())
-    else:
-        return None
+    return digest.hexdigest()
+
+
+def _listing(path: Path) -> str:
+    """Hash a folder as runs of earlier versions did: by its files' sizes and times."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in sorted(path.rglob("*")):
+        digest.update(f"{item.relative_to(path)} {item.stat().st_size} {item.stat().st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

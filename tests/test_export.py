@@ -233,7 +233,7 @@ def test_ids_of_begin_end_and_padding_are_written_and_no_second_begin(exported, 
 
 def test_the_exported_template_is_the_folders_own_or_the_familys_where_there_is_none(named):
     name, tokens = named
-    assert export.chat_template(tokens) == (tokens.fast.chat_template if name in ("r1_qwen", "qwen3") else templates.jinja(tokens.family))
+    assert tokens.template == (tokens.fast.chat_template if name in ("r1_qwen", "qwen3") else templates.jinja(tokens.family))
 
 
 # Bad input, full disks

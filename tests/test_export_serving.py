@@ -178,7 +178,9 @@ def test_the_vllm_script_serves_merged_or_base_and_adapter(exported, run, tmp_pa
     adapter = served("adapter")
     assert f"small={(run / 'adapter').resolve()}" in adapter and adapter[adapter.index("--max-lora-rank") + 1] == "32"
     assert json.loads(served()[-1]) == {"temperature": 0.0}
-    real_one = serving.vllm_script(load_recipe("qwen3_4b"), run, "Qwen/Qwen3-4B", "abc", "S", 40960, None)
+    # The base may have another template, or none.
+    assert adapter[-2:] == ["--chat-template", str((run / "merged/chat_template.jinja").resolve())] and Path(adapter[-1]).is_file()
+    real_one = serving.vllm_script(load_recipe("qwen3_4b"), run, "Qwen/Qwen3-4B", "abc", "S", 40960)
     assert "--revision abc" in real_one and "--reasoning-parser qwen3" in real_one and '"top_k": 20' in real_one and '#   "S"' in real_one
 
 

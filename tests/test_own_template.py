@@ -57,10 +57,14 @@ def test_without_a_template_the_familys_is_used_and_that_is_said_once(tmp_path, 
         assert capsys.readouterr().err.count("has no chat template") == 1
 
 
-def test_a_template_that_keeps_earlier_traces_is_replaced_and_that_is_said(tmp_path, capsys):
-    tokens = tokenizer.load(laid(tmp_path / "base", "qwen3", CHATML), FAMILIES["qwen3"])
-    assert "keeps the traces of earlier answers" in capsys.readouterr().err
-    tokenizer.save(tokens, tmp_path / "saved")
+def test_a_template_that_keeps_earlier_traces_is_refused_and_a_copy_without_it_works(tmp_path):
+    folder = laid(tmp_path / "base", "qwen3", CHATML)
+    for family, where, how in (("qwen3", "a trace before", ": prompts"), ("qwen3_thinking", "one turn", " with model.family=qwen3: prompts")):
+        with pytest.raises(UserError, match=f"for the conversation '{where}'") as error:
+            tokenizer.load(folder, FAMILIES[family])
+        assert error.value.fix.startswith(f"a copy of the folder without its chat template{how} are then those of family qwen3, which drops")
+    (folder / "chat_template.jinja").unlink()
+    tokenizer.save(tokenizer.load(folder, FAMILIES["qwen3"]), tmp_path / "saved")
     assert tokenizer.load(tmp_path / "saved", FAMILIES["qwen3"]).fast.chat_template == templates.jinja(FAMILIES["qwen3"])
 
 

@@ -173,6 +173,7 @@ def generate(
     from alt_lite.dataset import rows_for
     from alt_lite.generate.engine import Decoding
     from alt_lite.model import backend
+    from alt_lite.tokens.families import FAMILIES
 
     resolved = config.load_recipe(name, [*([f"model.name={model}"] if model else []), *(overrides or [])])
     backend.prepare_environment()
@@ -180,7 +181,7 @@ def generate(
         backend.require_fit(resolved, backend.device())
     judge = _guard(guard or ("world" if resolved.data.source == "tiny" else None), guard_model, resolved)
     asked = (read_training_rows(rows.expanduser()) if rows else rows_for(resolved, look=True))[:limit]
-    chosen_k = top_k if top_k is not None else 20 if resolved.model.family == "qwen3" else 0
+    chosen_k = top_k if top_k is not None else FAMILIES[resolved.model.family].top_k or 0
     room = min(selfdata.PUBLISHED.max_new_tokens, resolved.model.max_length or 16384)
     decoding = Decoding(max_new_tokens or room, temperature, top_p, chosen_k or None)
     if max_new_tokens is None and room < 16384:

@@ -127,20 +127,16 @@ def _ollama(recipe: Recipe, gguf: Path, context: int) -> None:
 def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.dataset import system_prompt
     from alt_lite.model import load
-    from alt_lite.model.exporting import export, serving
+    from alt_lite.model.exporting import serving
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.families import FAMILIES
 
-    tokens = tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family])
-    template, own = export.chat_template(tokens), None
-    if template != tokens.fast.chat_template:
-        own = folder / "chat_template.jinja"
-        write_text(own, template)
+    tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family])  # its template is the one trained with, or this is refused
     manifest = RunDir(run).manifest
     local = recipe.embedded or Path(recipe.model.name).is_dir()
     base = str(load.model_folder(recipe.model).resolve()) if local else recipe.model.name
     context = read_json(run / "merged" / "config.json")["max_position_embeddings"]
-    script = serving.vllm_script(recipe, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context, own)
+    script = serving.vllm_script(recipe, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
     write_text(folder / "vllm.sh", script)
     say(f"export: {folder / 'vllm.sh'}; with `adapter` it serves the base with the adapter beside it")
     emit(script.rstrip("\n"))

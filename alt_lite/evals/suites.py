@@ -16,7 +16,7 @@ _UTILITY = ("gsm8k", "math500", "aime24", "arc", "mmlu", "cmmlu", "mgsm_en", "mg
 
 @dataclass(frozen=True)
 class Suite:
-    """`limit` prompts of each task (None: all); sampled as DeepSeek advises for R1 unless said otherwise;
+    """`limit` prompts of each task (None: all); sampled as DeepSeek and Qwen advise for R1 and Qwen3 unless said otherwise;
     `max_new_tokens` None: what each task needs."""
 
     tasks: tuple[str, ...]

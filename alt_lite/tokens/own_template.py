@@ -28,7 +28,7 @@ def own(fast: PreTrainedTokenizerFast) -> str | None:
 
 def require_agreement(fast: PreTrainedTokenizerFast, folder: Path, family: Family) -> str:
     """Give the template by which the family's prompts are written: the folder's own, proved on CONVERSATIONS;
-    one made of the family's prompts where the folder has none, or keeps earlier answers' traces.
+    one made of the family's prompts where the folder has none.
 
     Raises:
         UserError: the folder's template writes other prompts, or fails.
@@ -40,18 +40,28 @@ def require_agreement(fast: PreTrainedTokenizerFast, folder: Path, family: Famil
     differing = _differing(family, rendered)
     if not differing:
         return str(own(fast))
-    if differing == [_KEPT]:
-        _tell(folder, f"has a chat template that keeps the traces of earlier answers, which family {family.name} drops; merged/ gets one that drops them")
-        return jinja(family)
-    fitting = sorted((other for other in FAMILIES.values() if _differing(other, rendered) in ([], [_KEPT])), key=lambda other: len(_differing(other, rendered)))
     name = differing[0]
     text, expected = rendered[name], "".join(family.prompt(CONVERSATIONS[name]))
     wrong = f"fails ({_first_line(text)})" if isinstance(text, Exception) else "writes {}, the family {}".format(*beside(text, expected))
     raise UserError(
         f"{folder}: its chat template does not write the prompts of family {family.name!r}: for the conversation {name!r} it {wrong}",
-        f"model.family={fitting[0].name}, whose prompts it writes" if fitting else
-        f"another model, of one of the families {', '.join(FAMILIES)}; or, if this one was trained on such prompts, a copy of its folder without the chat template",
+        _fix(rendered, family),
     )
+
+
+def _fix(rendered: dict[str, str | Exception], family: Family) -> str:
+    """Name the family whose prompts were rendered; else the nearest one, and how its prompts are had."""
+    nearest = min(FAMILIES.values(), key=lambda other: (len(_differing(other, rendered)), other is not family))
+    left = _differing(nearest, rendered)
+    if not left:
+        return f"model.family={nearest.name}, whose prompts it writes"
+    if left == [_KEPT]:
+        how = f" with model.family={nearest.name}" if nearest is not family else ""
+        return (
+            f"a copy of the folder without its chat template{how}: prompts are then those of family {nearest.name}, which drops the traces of earlier "
+            "answers, and merged/ gets a template of them"
+        )
+    return f"another model, of one of the families {', '.join(FAMILIES)}; or, if this one was trained on such prompts, a copy of its folder without the chat template"
 
 
 def _differing(family: Family, rendered: dict[str, str | Exception]) -> list[str]:

@@ -93,7 +93,6 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
         say("export: f16 is written too; llama-quantize starts from it")
     require_disk(out, sum(sizes(source, left).values()))
     tokens = tokenizers_io.load(source.merged, source.family)
-    template = chat_template(tokens)
     plans = {quant: gguf_file.plan(source.merged, quant) for quant in gguf_file.WRITTEN}
     vocabulary = gguf_vocab.read(source.merged, plans["f16"].config["vocab_size"], [*PROBES, *source.texts])
     _tell_differing(vocabulary)
@@ -101,7 +100,7 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     for quant in left:
         if quant in gguf_file.WRITTEN:
             with progress(f"export {quant}", len(plans[quant].tensors)) as bar:
-                gguf_file.write(plans[quant], paths[quant], tokens, vocabulary, source.name, template, bar)
+                gguf_file.write(plans[quant], paths[quant], tokens, vocabulary, source.name, tokens.template, bar)
         else:
             _llama_quantize(paths["f16"], paths[quant], quant)
         checked = read_back(plans.get(quant, plans["f16"]), paths[quant], source, tokens, quant)
@@ -118,11 +117,6 @@ def require_disk(out: Path, need: int) -> None:
     free = free_disk(out)
     if free < need:
         raise UserError(f"{out} needs about {need / 1e6:,.0f} MB of disk; {free / 1e6:,.0f} MB are free", "free some space, fewer --quant, or another --out")
-
-
-def chat_template(tokens: Tokens) -> str:
-    """The template that wrote the prompts that were trained with, which loading has proved."""
-    return tokens.template
 
 
 def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Tokens, quant: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def modelfile(recipe: Recipe, gguf: Path, system: str | None, context: int) -> s
     return "\n".join(lines) + "\n"
 
 
-def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, system: str | None, context: int, template: Path | None) -> str:
+def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, system: str | None, context: int) -> str:
     """Write a script that serves the merged model, or with `adapter` the base with the adapter beside it.
 
     Args:
@@ -67,11 +67,10 @@ def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, syst
         base: hub id or folder of the base, with its commit in `revision`.
         system: the system prompt trained with, which vLLM does not add by itself.
         context: the model's longest sequence, in tokens.
-        template: a chat template to use in place of the folder's own.
     """
     common = [
         "--max-model-len", str(min(context, _CONTEXT)), "--reasoning-parser", FAMILIES[recipe.model.family].parser,
-        "--override-generation-config", json.dumps(sampling(recipe)), *(("--chat-template", str(template.resolve())) if template else ()),
+        "--override-generation-config", json.dumps(sampling(recipe)),
     ]
     name = model_name(run.resolve().name)
     merged = ["vllm", "serve", str((run / "merged").resolve()), "--served-model-name", name, *common]
@@ -79,6 +78,7 @@ def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, syst
     adapter = [
         "vllm", "serve", base, *(("--revision", revision) if revision else ()), "--enable-lora", "--lora-modules",
         f"{name}={(run / 'adapter').resolve()}", "--max-lora-rank", str(rank), *common,
+        "--chat-template", str((run / "merged" / "chat_template.jinja").resolve()),  # the base may have none
     ]
     trained = "4-bit" if recipe.model.load_in_4bit else "16-bit"
     note = f"# Not what was evaluated: the adapter was trained on the {trained} base and is put on the one that vLLM loads."
