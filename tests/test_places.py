@@ -192,3 +192,18 @@ def test_a_set_that_is_not_there_is_not_called_gated(tmp_path):
     (missing,) = made["missing"]
     assert "the hub has no data set 'mlabonne/harmful_behaviors'" in missing["reason"] and "walledai/AdvBench is gated" not in missing["reason"]
     assert "mlabonne/harmful_behaviors is gated" not in missing["reason"]
+
+
+def test_a_hub_model_whose_weights_are_pickled_or_gated_is_told_by_check(tmp_path):
+    weights = ROOT / "alt_lite/tiny/weights"
+    small = {path.name: path.read_bytes() for path in weights.iterdir() if path.suffix in (".json", ".jinja")}
+    models = {"some/pickled": {**small, "pytorch_model.bin": b"x"}, "some/gated": {**small, "model.safetensors": b"x"}, "some/whole": {**small, "model.safetensors": b"x"}}
+    with standin(models=models, gated=("some/gated",)) as served:
+        env = {**os.environ, **served.environment(HF_HOME=str(tmp_path / "hf"), PYTHONPATH=str(ROOT))}
+        told = {}
+        for name in models:
+            command = [sys.executable, "-m", "alt_lite", "check", "tiny", f"model.name={name}", "data.harmful=4", "data.benign=4", "data.skills=4", "eval.suite=none"]
+            told[name] = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert [told[name].returncode for name in models] == [2, 2, 0], {name: done.stderr[-300:] for name, done in told.items()}
+    assert "some/pickled holds its weights on the hub as pytorch_model.bin" in told["some/pickled"].stderr
+    assert "some/gated is gated" in told["some/gated"].stderr and "set HF_TOKEN" in told["some/gated"].stderr

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alt_lite.config import Recipe
+from alt_lite.config import ModelSection, Recipe
 from alt_lite.errors import UserError
 from alt_lite.model.load import is_here
 from alt_lite.model.merging.adapter import CONFIG, WEIGHTS, read_config, require_lora
 from alt_lite.model.merging.fold import open_base, require_unquantized, skeleton
 from alt_lite.model.merging.shards import Weights, find_weights, names_in
+from alt_lite.net import asking
 from alt_lite.tokens.tokenizer import Tokens
 
 _PREFIX = "base_model.model."
@@ -33,10 +34,26 @@ def require_mergeable(recipe: Recipe, folder: Path, tokens: Tokens, largest: int
         find_weights(folder)
         model = open_base(folder, dequantized).model
     else:
+        _require_safetensors(recipe.model)
         require_unquantized(folder, dequantized)
         model = skeleton(folder)
     _require_ids(folder, model.config.vocab_size, tokens, largest)
     _require_targets(recipe.lora.targets, model)
+
+
+def _require_safetensors(model: ModelSection) -> None:
+    """Refuse a hub's repository that holds its weights in other files only; where the hub does not answer, what is
+    cached is used."""
+    from huggingface_hub import HfApi
+
+    try:
+        with asking(f"the hub for {model.name}", "try again later"):
+            names = [file.rfilename for file in HfApi().model_info(model.name, revision=model.revision, timeout=20).siblings or ()]
+    except UserError:
+        return
+    if names and not any(name.endswith(".safetensors") and "/" not in name for name in names):
+        other = next((name for name in names if name.endswith((".bin", ".pth", ".pt", ".gguf", ".h5", ".msgpack"))), "none of the usual files")
+        raise UserError(f"{model.name} holds its weights on the hub as {other}, not as safetensors", "model.name of a repository that holds model.safetensors, or of a folder into which they were converted")
 
 
 def expanded(targets: tuple[str, ...], folder: Path) -> list[str]:
