@@ -558,7 +558,7 @@ def test_languages_without_a_wording_and_names_that_are_unknown_are_said(tmp_pat
     rows = [{**row, "language": language} for row, language in zip(plain(1), ("Japanese", "Elvish", "español"), strict=True)]
     made, err, card = told(write(tmp_path / "s.jsonl", rows), tmp_path / "set", capsys, "data.harmful=2", "data.benign=1")
     assert sorted(row.language for row in made) == ["en", "es", "ja"]
-    assert "language 'Elvish' is not known" in err and "1 rows are ja: there is no wording" in err and "- ja: 1" in card and "language 'Elvish'" in card
+    assert "language 'Elvish' is not known" in err and "rows in ja (1) get English refusals" in err and "- ja: 1" in card and "language 'Elvish'" in card
 
 
 def test_carriage_returns_and_nul_are_not_trained(tmp_path, capsys):

@@ -28,3 +28,10 @@ def test_a_language_without_a_column_is_told_by_script_and_words(text, code):
 def test_languages_of_real_prompts_are_found(file, column, code):
     found = [languages.guess(row[column] if column else row["q"]) for row in local.read_file(real.path(file), None if column else ("q", "a")).table.to_pylist()]
     assert found.count(code) >= 0.995 * len(found)
+
+
+def test_a_training_rows_language_may_be_a_name():
+    from alt_lite.data.rows import TrainingRow
+
+    row = {"id": "a", "prompt": "p", "label": "benign", "answer": "a"}
+    assert [TrainingRow(**row, language=name).language for name in ("Spanish", "zh-CN", "en", "Klingon")] == ["es", "zh", "en", "Klingon"]

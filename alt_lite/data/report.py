@@ -37,7 +37,7 @@ def told(table: Table, rows: Sequence[TrainingRow], counts: Counts) -> Iterator[
     if left := {why: number for why, number in counts.dropped.items() if why.startswith(SPOKEN)}:
         yield "left out: " + ", ".join(f"{number:,} row{'s' if number != 1 else ''}: {why}" for why, number in left.items())
     if other := without_wording(rows):
-        yield f"{', '.join(f'{number:,} rows are {language}' for language, number in other.items())}: there is no wording for them, so that refusals and assessments are English"
+        yield f"rows in {', '.join(f'{language} ({number:,})' for language, number in other.items())} get English refusals and assessments: there is no wording in their language"
 
 
 def prompts(table: Table) -> Iterator[str]:

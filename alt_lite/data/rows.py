@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from alt_lite.config.peek import encoding, opened
 from alt_lite.console import say
+from alt_lite.data import languages
 from alt_lite.data.texts import BECAME, HALVES, clean_all, may_hold_halves
 from alt_lite.errors import UserError
 
@@ -73,6 +74,11 @@ class TrainingRow(BaseModel):
         if isinstance(value.get("generated"), dict):
             value["generated"] = {key: item for key, item in value["generated"].items() if item is not None}
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, language: str) -> str:
+        return languages.code(language) or language
 
     @field_validator("id", "prompt", "answer")
     @classmethod
