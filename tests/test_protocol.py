@@ -380,3 +380,16 @@ def test_a_copy_with_other_columns_is_a_users_mistake(tmp_path):
     (tmp_path / "xstest_safe.csv").write_text("foo\nbar\n")
     with pytest.raises(UserError, match="has not the form of xstest_safe: row 1: KeyError 'type'"):
         built("eval.suite=quick", "eval.tasks=xstest_safe", f"eval.data={tmp_path}")
+
+
+def test_a_model_is_evaluated_with_the_sampling_that_it_is_exported_with(copies):
+    from alt_lite.model.exporting import serving
+
+    device = backend.device()
+    for family, top_k in (("qwen3", 20), ("qwen3_thinking", 20), ("r1", None)):
+        recipe = load_recipe("qwen3_4b", (f"model.family={family}", "model.gpu_gb=null", "eval.suite=quick", f"eval.data={copies}", "eval.limit=2"))
+        settings = protocol.build(recipe, decide(recipe, device), device).settings
+        assert (settings.temperature, settings.top_p, settings.top_k) == (0.6, 0.95, top_k)
+        assert serving.sampling(recipe) == {"temperature": 0.6, "top_p": 0.95, **({"top_k": top_k} if top_k else {})}
+    greedy = load_recipe("qwen3_4b", ("model.gpu_gb=null", "eval.suite=quick", f"eval.data={copies}", "eval.limit=2", "eval.temperature=0"))
+    assert protocol.build(greedy, decide(greedy, device), device).settings.top_k is None
