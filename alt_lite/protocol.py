@@ -172,7 +172,7 @@ def _benchmarks(
         whole, drawn = TASKS[name].size, len(task.prompts)
         short = "" if drawn >= min(whole, recipe.eval.limit or picked.limit or whole) else f", of {whole} published"
         say(f"  {name}: {drawn} prompts{short} from {origin}")
-        sources.append({"task": name, "place": origin.place, "commit": origin.commit})
+        sources.append({"task": name, "place": origin.place, "commit": origin.commit, **({"note": origin.note} if origin.note else {})})
         tasks.append(task)
     _require_each_kind(recipe, [TASKS[name] for name in names], tasks, missing)
     return tasks, _settings(recipe, precision, picked.temperature, picked.top_p, FAMILIES[recipe.model.family].top_k, picked.max_new_tokens, picked.samples)

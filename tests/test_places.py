@@ -93,6 +93,8 @@ def test_the_default_suites_load_whole_without_a_token_and_again_without_a_netwo
     places = {entry["task"]: (entry["place"], entry["commit"]) for entry in first["sources"]}
     assert places["xstest_safe"] == ("paul-rottger/xstest/xstest_prompts.csv", "d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d")
     assert places["gsm8k"] == ("openai/gsm8k", commit_of("openai/gsm8k"))
+    # The stand-in's file is not the authors', which is said wherever it is named.
+    assert all(entry.get("note", "").startswith("NOT the published file") == (entry["task"] in ("strongreject", "xstest_safe", "xstest_unsafe")) for entry in first["sources"])
     assert "xstest_safe: " in err and "from paul-rottger/xstest/xstest_prompts.csv@d7bb5bd738c1" in err
     assert not any("walledai/XSTest" in path for _, path in served.seen)
 

@@ -35,7 +35,7 @@ def render(data: dict[str, Any], run: Path) -> str:
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in data["stage_seconds"].items() if seconds)
     if data["sources"]:
         lines += ["## Benchmarks", "", "| task | from | at |", "|---|---|---|"]
-        lines += [f"| {_cell(entry['task'])} | {_cell(entry['place'])} | {_cell(entry['commit'] or '')} |" for entry in data["sources"]]
+        lines += [f"| {_cell(entry['task'])} | {_cell(entry['place'])} | {_cell(', '.join(filter(None, (entry['commit'], entry.get('note')))))} |" for entry in data["sources"]]
         lines += [f"| {_cell(entry['task'])} | **not evaluated** | {_cell(entry['reason'])} |" for entry in data["missing"]] + [""]
     lines += ["## Run", "", stages, "", "| setting | value |", "|---|---|"]
     lines += [f"| `{key}` | {_cell(str(value))} |" for key, value in values.items()]
