@@ -165,6 +165,10 @@ def compare(a: str | Path, b: str | Path) -> tuple[dict[str, Any], list[dict[str
     entries = score.adjust(summary.compare_tables(name_a, name_b, before, after, shared))
     if not entries:
         raise UserError(f"{a} and {b} share no prompt", "compare evaluations of the same suite and split")
+    for name, mine, other, run in (("A", suite_b, suite_a, folder_a), ("B", suite_a, suite_b, folder_b)):
+        if lacking := [task for task in mine if task not in other]:
+            missing = {entry["task"]: entry["reason"] for entry in RunDir(run.parent.parent).manifest.get("missing") or ()}
+            say(f"compare: not in {name}, and not compared: " + ", ".join(f"{task} ({missing[task]})" if task in missing else task for task in lacking))
     if both < max(n_a, n_b):
         say(f"compare: {both} responses are to prompts that both were asked; A has {n_a}, B {n_b}")
     for line in _differences(folder_a.parent.parent, folder_b.parent.parent):

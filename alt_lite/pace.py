@@ -120,10 +120,15 @@ def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[i
             rate = speed.training(shape, here_measured(), recipe.train.gradient_checkpointing, (together or 1) * sum(lengths) / len(lengths))
         say(f"  time, training: about {speed.spoken(tokens / rate)} ({tokens:,.0f} tokens, {_rate(rate)}, {_whence(known)})")
     rate, known = _generating(recipe, here, decisions, shape, here_measured, free)
-    means = (known or {}).get("mean_tokens") or {}
+    # A response that was cut short says nothing of how long it would have become.
+    limit, then = recipe.eval.max_new_tokens, (known or {}).get("max_new_tokens")
+    means = ((known or {}).get("mean_tokens") or {}) if then is None or (limit is not None and limit <= then) else {}
+
+    def length(kind: str) -> float:
+        return min(means.get(kind, _RESPONSE_EMBEDDED if recipe.embedded else _RESPONSE[kind]), limit or float("inf"))
 
     def lasting(prompts: Mapping[str, float]) -> float:
-        return sum(count * means.get(kind, _RESPONSE_EMBEDDED if recipe.embedded else _RESPONSE[kind]) for kind, count in prompts.items()) * samples * arms / rate
+        return sum(count * length(kind) for kind, count in prompts.items()) * samples * arms / rate
 
     asked: dict[str, float] = {}
     for task in tasks:
@@ -198,4 +203,4 @@ def generating(recipe: Recipe, here: Device, precision: str, folder: Path, tasks
         if kind:
             kinds.setdefault(kind, []).append(count)
     means = {kind: round(sum(counts) / len(counts), 1) for kind, counts in kinds.items()}
-    record(recipe, here, "eval", f"{recipe.eval.engine}, {precision}", sum(count for _, count in made) / max(seconds, 1e-6), mean_tokens=means)
+    record(recipe, here, "eval", f"{recipe.eval.engine}, {precision}", sum(count for _, count in made) / max(seconds, 1e-6), mean_tokens=means, max_new_tokens=recipe.eval.max_new_tokens)

@@ -18,7 +18,7 @@ from alt_lite.evals.attacks import FLIP
 from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
-from alt_lite.evals.tasks.benchmark import Benchmark
+from alt_lite.evals.tasks.benchmark import Benchmark, is_copy
 from alt_lite.generate.endpoint import Endpoint
 from alt_lite.tokens.families import FAMILIES
 
@@ -169,30 +169,28 @@ def _benchmarks(
             missing.append({"task": name, "reason": error.message})
             say(f"  {name}: LEFT OUT: {error.message}")
             continue
-        whole, drawn = TASKS[name].size, len(task.prompts)
-        short = "" if drawn >= min(whole, recipe.eval.limit or picked.limit or whole) else f", of {whole} published"
-        say(f"  {name}: {drawn} prompts{short} from {origin}")
+        say(f"  {name}: {len(task.prompts)} prompts from {origin}")
         sources.append({"task": name, "place": origin.place, "commit": origin.commit, **({"note": origin.note} if origin.note else {})})
         tasks.append(task)
-    _require_each_kind(recipe, [TASKS[name] for name in names], tasks, missing)
+    _require_each_kind(recipe, [TASKS[name] for name in names], tasks, missing, reach.fixes)
     return tasks, _settings(recipe, precision, picked.temperature, picked.top_p, FAMILIES[recipe.model.family].top_k, picked.max_new_tokens, picked.samples)
 
 
 def _tell_foreign(folder: Path, known: Collection[str]) -> None:
     """Name the files of eval.data that are no benchmark's, such as one that is misspelt."""
-    if folder.is_dir() and (other := sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.name.partition(".")[0] not in known)):
+    if folder.is_dir() and (other := sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and not any(is_copy(path, name) for name in known))):
         few = ", ".join(other[:4]) + (f" and {len(other) - 4} more" if len(other) > 4 else "")
         say(f"  eval.data: {few} is no benchmark's name and not read; names are {', '.join(known)}")
 
 
-def _require_each_kind(recipe: Recipe, asked: Sequence[Benchmark], tasks: Sequence[Task], missing: Sequence[Mapping[str, str]]) -> None:
+def _require_each_kind(recipe: Recipe, asked: Sequence[Benchmark], tasks: Sequence[Task], missing: Sequence[Mapping[str, str]], fixes: Sequence[str]) -> None:
     """Refuse an evaluation that would say nothing on one of the kinds of tasks that it is about.
 
     Raises:
         UserError: none is left of harm, over-refusal or skill; or one is missing under eval.strict.
     """
     gated = "set HF_TOKEN for what is gated, " if any("gated" in entry["reason"] for entry in missing) else ""
-    fix = "check the network, " + gated + "or eval.data=FOLDER with " + ", ".join(f"{entry['task']}.jsonl" for entry in missing[:4]) + " (csv, tsv, txt, parquet)"
+    fix = f"{fixes[0] if fixes else 'check the network'}, " + gated + "or eval.data=FOLDER with " + ", ".join(f"{entry['task']}.jsonl" for entry in missing[:4]) + " (csv, tsv, txt, parquet)"
     if missing and recipe.eval.strict:
         raise UserError(f"eval.strict: {', '.join(entry['task'] for entry in missing)} cannot be had: {missing[0]['reason']}", f"{fix}; eval.strict=false goes on without")
     left = {task.kind for task in tasks}

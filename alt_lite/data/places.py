@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Found = TypeVar("Found")
+# Folders of which it was said that nothing can be kept there.
+_TOLD: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,12 @@ class Origin:
 
 @dataclass
 class Reach:
-    """The hosts that did not answer, with the reason: none is waited for twice."""
+    """The hosts that did not answer, with the reason: none is waited for twice. `slow` holds those that let one file
+    wait, which may be that file's fault; `fixes` what mends this machine's settings."""
 
     silent: dict[str, str] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    fixes: list[str] = field(default_factory=list)
 
 
 def local(source: Source, path: Path) -> tuple[Dataset, Origin]:
@@ -104,7 +109,7 @@ def local(source: Source, path: Path) -> tuple[Dataset, Origin]:
         UserError: it cannot be read, or is empty.
     """
     data, _ = open_data(Place(source.name, path), Preset("", {}, header=source.header))
-    return data, Origin(str(path), _digest(path) if path.is_file() else None)
+    return data, Origin(str(path), _digest(path))
 
 
 def fetch(source: Source, accept: Callable[[Dataset, Origin], Found], reach: Reach) -> tuple[Found, Origin]:
@@ -135,6 +140,12 @@ def fetch(source: Source, accept: Callable[[Dataset, Origin], Found], reach: Rea
                 data, origin, file = _open(place, source, Path(scratch))
                 found = accept(data, origin)
             except Unreachable as error:
+                if not error.fix.startswith("check the network"):
+                    reach.fixes.append(error.fix)
+                if "ReadTimeout" in error.message and host not in reach.slow:
+                    reach.slow.add(host)
+                    reasons.append(error.message)
+                    continue
                 reach.silent[host] = silent[host] = re.sub(r" for [^ ]+ \(", " (", error.message)
                 continue
             except UserError as error:
@@ -197,12 +208,17 @@ def _keep(entry: Path, data: Dataset, origin: Origin, file: Path | None) -> None
     except OSError as error:
         if is_disk_full(error):
             raise
+        if entry.parent in _TOLD:
+            return
+        _TOLD.add(entry.parent)
         say(f"  what is fetched cannot be kept in {entry.parent} ({error.strerror or error}): the next run fetches it again; ALT_LITE_CACHE=FOLDER names another place")
 
 
 def _digest(path: Path) -> str:
+    """Hash a file, or the files of a folder in their order."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
+    for each in [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file()):
+        with each.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
     return f"sha256:{digest.hexdigest()[:16]}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 # Serves a public repository's files as OWNER/NAME/COMMIT/PATH; ALT_LITE_FILES_HOST names a mirror.
 FILES_HOST = "https://raw.githubusercontent.com"
 _SECONDS = 20.0
+_SLOWEST = 4096  # bytes a second, after the first seconds
 
 
 class Layout(Protocol):
@@ -51,12 +55,16 @@ def download(path: str, to: Path) -> None:
         raise Unreachable("cannot reach the file host (HF_HUB_OFFLINE is set)", "unset it, or give a local copy")
     url = f"{(host or FILES_HOST).rstrip('/')}/{path}"
     partial = to.with_name(f"{to.name}.partial")
-    with asking(f"{host or 'the file host'} for {path}", "give a local copy"), httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
+    owner, name, _, file_path = path.split("/", 3)
+    named, began, size = f"{owner}/{name}/{file_path}", time.monotonic(), 0
+    with asking(f"{host or 'the file host'} for {named}", "give a local copy"), httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
         if answer.status_code != 200:
-            raise UserError(f"{path}: the file host answers {answer.status_code}", "give a local copy")
+            raise UserError(f"{named}: the file host answers {answer.status_code}", "give a local copy")
         with partial.open("wb") as file:
             for block in answer.iter_bytes():
-                file.write(block)
+                size += file.write(block)
+                if (seconds := time.monotonic() - began) > _SECONDS and size / seconds < _SLOWEST:
+                    raise UserError(f"{named}: the file host sends less than {_SLOWEST} bytes a second", "give a local copy")
     partial.rename(to)
 
 
@@ -102,19 +110,46 @@ def _kept(path: str) -> Path:
 
 
 def of_repository(load_dataset: Any, name: str, layout: Layout | None, commit: str | None) -> Any:
-    """Load one split of a repository, or of a folder that is laid out like one. A configuration or a split that has
-    been renamed there is replaced by the only one, or by the split `test`, and said."""
+    """Load one split of a repository, or of a folder that is laid out like one. Where it does not describe its
+    configurations and splits as they were, the files are read whose paths name them.
+
+    Raises:
+        ValueError: it has neither.
+    """
+    from datasets.exceptions import DatasetsError
+
     if layout is None:
         return load_dataset(name, split="train", revision=commit)
     if layout.parquet:
         return load_dataset(name, layout.config, split=layout.split, revision=commit, data_files={layout.split: layout.parquet})
     try:
         return load_dataset(name, layout.config, split=layout.split, revision=commit)
-    except ValueError as error:
-        text = str(error)
-        if not ("BuilderConfig" in text or "Unknown split" in text or "Bad split" in text):
+    except (ValueError, DatasetsError) as error:
+        if type(error).__name__ == "DatasetNotFoundError" or wrong_setting(error):
             raise
-        splits = load_dataset(name, None if "BuilderConfig" in text else layout.config, revision=commit)
-        chosen = next((split for split in (layout.split, "test", "train") if split in splits), None) or next(iter(splits))
-        say(f"  {name} has no {'configuration ' + str(layout.config) if 'BuilderConfig' in text else 'split ' + layout.split}; its split {chosen} is read")
-        return splits[chosen]
+        files = named_files(_files(name, commit), layout.config, layout.split)
+        if not files:
+            raise
+        say(f"  {name} does not describe its parts; read are {', '.join(files[:3])}{f' and {len(files) - 3} more' if len(files) > 3 else ''}")
+        return load_dataset(name, split=layout.split, revision=commit, data_files={layout.split: files})
+
+
+def _files(name: str, commit: str | None) -> list[str]:
+    from huggingface_hub import HfApi
+
+    return HfApi().list_repo_files(name, repo_type="dataset", revision=commit)
+
+
+def named_files(paths: Sequence[str], config: str | None, split: str) -> list[str]:
+    """Choose the data files whose paths name a configuration and a split; where none names the split, those that name
+    no other one. None are chosen where the configuration is not named and the files are of several."""
+    data = [path for path in paths if Path(path).suffix.lower() in (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt") and Path(path).name.lower() not in ("dataset_infos.json", "requirements.txt")]
+
+    def words(path: str) -> set[str]:
+        return set(re.split(r"[/._\-]+", path.lower()))
+
+    mine = [path for path in data if config is None or config.lower() in words(path)]
+    if not mine and len(data) == 1:
+        mine = data  # one file is all that there is
+    exact = [path for path in mine if split.lower() in words(path)]
+    return exact or [path for path in mine if not words(path) & {"train", "test", "validation", "val", "dev"}] or (mine if len(mine) == 1 else [])

@@ -50,7 +50,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    for name in ("trl", "bitsandbytes"):
+    for name in ("trl", "bitsandbytes", "huggingface_hub.file_download"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

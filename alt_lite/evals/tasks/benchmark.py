@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from alt_lite.config.peek import ending
+from alt_lite.console import say
 from alt_lite.data import places
+from alt_lite.data.local import is_data
 from alt_lite.data.places import Origin, Reach, Source
 from alt_lite.data.rows import EvalPrompt, Label, Task, content_id
 from alt_lite.errors import UserError
@@ -62,14 +65,25 @@ def choices(question: str, options: Sequence[str], letters: Sequence[str] = LETT
 
 
 def local_copy(folder: Path, name: str) -> Path | None:
-    """Find a benchmark's local copy: `NAME.*`, or a saved folder `NAME`; None where the folder holds none.
+    """Find a benchmark's local copy: `NAME.jsonl` and the like, compressed or not, or a folder `NAME`; None where the
+    folder holds none.
 
     Raises:
         UserError: there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"no such folder: {folder}", "name a folder that holds copies of the benchmarks")
-    return next((path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and path.name.partition(".")[0] == name), None)
+    found = [path for path in sorted(folder.iterdir()) if is_copy(path, name)]
+    if len(found) > 1:
+        say(f"  {name}: {found[0].name} is read, {', '.join(path.name for path in found[1:])} not")
+    return next(iter(found), None)
+
+
+def is_copy(path: Path, name: str) -> bool:
+    """Tell whether a path is that of a benchmark's copy by its name: what stands before the format is the benchmark's."""
+    if path.is_dir():
+        return path.name == name
+    return is_data(path) and path.name.lower().partition(ending(path))[0] == name
 
 
 def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int, reach: Reach | None = None) -> tuple[Task, Origin]:
@@ -90,8 +104,16 @@ def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int,
         items = accept(data, origin)
     else:
         items, origin = places.fetch(benchmark.source, accept, reach or Reach())
+    origin = _counted(origin, len({item.prompt for item in items}), benchmark.size)
     prompts = _prompts(benchmark, items, limit, seed)
     return Task(benchmark.name, benchmark.kind, prompts, benchmark.judges, _clustered(items), benchmark.title, benchmark.max_new_tokens), origin
+
+
+def _counted(origin: Origin, found: int, published: int) -> Origin:
+    """Note where a set holds clearly more or fewer prompts than were published; some publish a few twice."""
+    if not published or abs(found - published) <= 0.02 * published:
+        return origin
+    return replace(origin, note=", ".join(filter(None, (origin.note, f"{found:,} prompts, {published:,} were published"))))
 
 
 def _items(benchmark: Benchmark, data: Dataset, origin: Origin) -> list[Item]:
