@@ -87,6 +87,9 @@ def _require_whole(path: Path) -> None:
     except (ValueError, KeyError, TypeError, AttributeError):
         head = ends = 0
     if 8 + head + ends != size:
+        with path.open("rb") as file:
+            if file.read(24).startswith(b"version https://git-lfs"):
+                raise UserError(f"{path} is a pointer of Git LFS, not the weights themselves", "git lfs pull, in the folder that was cloned")
         raise UserError(f"{path} is cut or damaged", "get that file anew")
 
 

@@ -92,6 +92,7 @@ def check(
     Raises:
         UserError: something is missing or wrong; nothing has been written.
     """
+    from alt_lite.model import layout
     from alt_lite.model.load import load_tokens, model_folder
     from alt_lite.model.merging.mergeable import require_mergeable
     from alt_lite.tokens.encode import encode_rows
@@ -116,6 +117,9 @@ def check(
         f"  data: {len(rows)} rows ({labels['harmful']} harmful, {labels['benign']} benign), "
         f"{lengths[len(lengths) // 2]} tokens in the median, {lengths[-1]} at most; target {recipe.data.target}"
     )
+    steps = len(layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed))
+    if trains and (shorter := layout.warmup(recipe.train.warmup_steps, steps)) != recipe.train.warmup_steps:
+        say(f"  train.warmup_steps = {shorter}: training has {steps} steps and would never reach its learning rate in {recipe.train.warmup_steps}")
     pace.tell(recipe, here, decisions, lengths if trains else (), plan.tasks, plan.settings.samples, 2 + len(plan.defences))
     if beside := _beside_alttrain(recipe, rows, sum(row.trained for row in encoded), tokens):
         say(beside)

@@ -611,3 +611,44 @@ def test_lists_of_paths_and_columns_may_hold_commas(command, tmp_path):
     for more in ([against, "--against", "tiny"], ["tiny", f"data.against={against}"], ["tiny", f'data.against="{against}",tiny'], ["tiny", f"data.against={json.dumps([str(against)])}"]):
         status, _, err = command(*arguments, *more)
         assert status == 2 and "x (exact) 1" in err, err
+
+
+TRACE = "The user wants bread of this kind. I list the steps. Then I give them."
+
+
+@pytest.mark.parametrize("response", [
+    f"<thinking>\n{TRACE}\n</thinking>\n\nBake it.", f"<Think>{TRACE}</Think>Bake it.", f"<reasoning>{TRACE}</reasoning>\n<answer>Bake it.</answer>",
+    f"<|begin_of_thought|>\n\n{TRACE}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nBake it.\n\n<|end_of_solution|>",
+])
+def test_a_trace_in_other_tags_is_a_trace_for_every_target(tmp_path, capsys, response):
+    rows = [{"prompt": f"Bread number {number}, how?", "response": response, "label": label} for number, label in enumerate(("harmful", "benign"))]
+    made, err, card = told(write(tmp_path / "s.jsonl", rows), tmp_path / "set", capsys, "data.harmful=1", "data.benign=1")
+    assert {(row.source_trace, row.source_answer) for row in made} == {(TRACE, "Bake it.")}
+    assert "2 rows: a trace in other tags than <think>, read as one" in err and "in other tags" in card
+
+
+def test_tags_inside_an_answer_are_no_trace():
+    from alt_lite.data.conversations import usual_tags
+
+    for text in ("Use <thinking> in your prompt.", "<b>bold</b> then <thinking>x</thinking>", "<think>\na\n</think>\n\n<thinking>b</thinking>"):
+        assert usual_tags(text) == text
+
+
+def test_words_for_nothing_and_nan_in_optional_columns_are_absent(tmp_path, capsys):
+    words = ("NaN", '"nan"', '"None"', '"N/A"', "null", '""')
+    lines = [
+        f'{{"prompt": "Bread number {n}, how?", "response": "<think>\\n{TRACE}\\n</think>\\n\\nBake it.", "label": "{"harmful" if n % 2 else "benign"}", "system": {word}, "input": {word}, "reasoning": {word}}}'
+        for n, word in enumerate(words)
+    ]
+    (tmp_path / "s.jsonl").write_text("\n".join(lines) + "\n")
+    made, err, _ = told(tmp_path / "s.jsonl", tmp_path / "set", capsys, "data.harmful=3", "data.benign=3")
+    assert {(row.system, row.prompt[-4:], row.source_trace) for row in made} == {(None, "how?", TRACE)}
+    assert "3 rows: a word for nothing" in err
+
+
+@pytest.mark.parametrize("column, value, label", [
+    ("is_safe", True, "benign"), ("is_safe", 0, "harmful"), ("harmful", "1", "harmful"), ("unsafe", "False", "benign"), ("toxic", 1.0, "harmful"), ("label", 1, None), ("label", True, None),
+])
+def test_yes_and_no_are_labels_where_the_columns_name_says_to_what(column, value, label):
+    found = alttrain.read_label(value, column)
+    assert (found and found[0]) == label

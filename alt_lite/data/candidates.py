@@ -57,10 +57,14 @@ class Counts:
     untraced: int = 0
 
 
-def read_label(text: object) -> tuple[Label, Style] | None:
+def read_label(text: object, column: str = "") -> tuple[Label, Style] | None:
     """Read a label: harmful, unsafe, malicious, toxic; benign, safe, harmless, unharmful; each with
-    `vanilla` or `adversarial` before or behind it. None for everything else: a guess could turn a harmful
-    row into a benign one."""
+    `vanilla` or `adversarial` before or behind it; yes or no (true, 1) where the column's name says to what
+    (`is_safe`, `harmful`). None for everything else: a guess could turn a harmful row into a benign one."""
+    asked = column.lower().removeprefix("is_").removeprefix("is").strip("_ ").replace("_", " ")
+    truth = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}.get(str(text).strip().lower())
+    if truth is not None and asked in _HARMFUL | _BENIGN:
+        return "harmful" if truth == (asked in _HARMFUL) else "benign", ""
     name = " ".join(str(text).lower().replace("_", " ").replace("-", " ").split())
     style = next((style for style in ("adversarial", "vanilla") if style in name.split()), "")
     name = " ".join(word for word in name.split() if word != style)
@@ -98,7 +102,7 @@ def candidates(table: Table, counts: Counts) -> list[Candidate]:
                 continue
             labelled = (table.labelled(response), "")
         else:
-            labelled = read_label(row.get("label"))
+            labelled = read_label(row.get("label"), table.columns.get("label", ""))
         if labelled is None:
             bad.append(f"row {index + 1}: label {row.get('label')!r} says neither harmful nor benign")
             continue
@@ -116,7 +120,7 @@ def candidates(table: Table, counts: Counts) -> list[Candidate]:
         seen.add(same)
         found.append(candidate)
     if bad:
-        raise UserError(f"{table.origin}: {summarise(bad)}", "mend these rows, or name other columns: data.columns=prompt=COLUMN,label=COLUMN; nothing has been written")
+        raise UserError(f"{table.origin}: {summarise(bad)}", _FIX)
     doubtful = [c for c in found if len(labels[_loosely(c)]) > 1]
     if doubtful:
         counts.dropped["same prompt with both labels"] += len(doubtful)
@@ -124,6 +128,12 @@ def candidates(table: Table, counts: Counts) -> list[Candidate]:
     counts.rows = len(table)
     counts.labels.update(f"{c.label}{', ' + c.style if c.style else ''}" for c in found)
     return found
+
+
+_FIX = (
+    "mend these rows, or name other columns: data.columns=prompt=COLUMN,label=COLUMN (a label is harmful, unsafe, malicious, toxic, or benign, safe, harmless; "
+    "true and false, or 1 and 0, in a column named so, such as is_safe); nothing has been written"
+)
 
 
 def _loosely(candidate: Candidate) -> str:

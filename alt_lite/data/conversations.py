@@ -26,6 +26,16 @@ _TOOLS = {"tool", "function", "function_call", "function_response", "observation
 _ROLE_KEYS, _TEXT_KEYS = ("role", "from", "speaker", "author"), ("content", "value", "text", "message")
 TRACE_KEYS = ("reasoning_content", "reasoning", "thinking", "thought", "thoughts")
 _SPEAKS = re.compile(r"^\s*\[[\s\S]*[\"'](?:role|from|speaker|author|human|user)[\"']")
+# A trace at the beginning of a response in tags of another name, and the answer behind it, tagged or not.
+_OTHER_TAGS = re.compile(
+    r"\s*<(?P<pipe>\|?)(?P<open>begin_of_)?(?P<tag>think|thinking|thought|thoughts|reasoning|reason|scratchpad|cot|inner_thoughts|chain_of_thought|reflection)(?P=pipe)>"
+    r"(?P<trace>.*?)<(?:/|(?P=pipe)end_of_|(?P=pipe)/)(?P=tag)(?P=pipe)>(?P<answer>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_ANSWER_TAGS = re.compile(
+    r"<(?P<pipe>\|?)(?:begin_of_)?(?P<tag>answer|solution|response|output|final_answer|final)(?P=pipe)>(?P<answer>.*?)(?:<(?:/|(?P=pipe)end_of_|(?P=pipe)/)(?P=tag)(?P=pipe)>)?",
+    re.DOTALL | re.IGNORECASE,
+)
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _TRACE_PARTS = ("thinking", "reasoning")
 
@@ -50,6 +60,16 @@ def tagged(trace: str, answer: str) -> str:
         return answer
     inner, rest = split_completion(trace, prompt_opened_trace=True)
     return f"<think>\n{inner}\n</think>\n\n{answer or rest or ''}"
+
+
+def usual_tags(response: str) -> str:
+    """Put a response whose trace stands in other tags (`<thinking>`, `<reasoning>`, OpenThoughts' and the like) into
+    `<think>` tags; every other response is given as it is."""
+    found = None if "</think>" in response else _OTHER_TAGS.match(response)
+    if not found:
+        return response
+    answer = _ANSWER_TAGS.fullmatch(found["answer"].strip())
+    return f"<think>\n{found['trace'].strip()}\n</think>\n\n{(answer['answer'] if answer else found['answer']).strip()}"
 
 
 def parsed(value: Any) -> Any:

@@ -109,7 +109,7 @@ def _inner(value: dict[str, Any]) -> list[Any] | None:
 
 def _by_line(path: Path, kind: str, halves: list[int]) -> Iterator[Numbered]:
     bad: list[str] = []
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_constant=_absent)
     for number, raw, line in decoded_lines(path, kind):
         if line is None:
             bad.append(f"line {number}: not UTF-8")
@@ -156,7 +156,7 @@ def _by_document(path: Path, kind: str, halves: list[int]) -> Iterator[Numbered]
 
 def _objects(text: str, bad: list[str]) -> Iterator[tuple[int, Any]]:
     """Yield (line, value) of a list's parts, or of values that follow one another."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_constant=_absent)
     at, counted, line = _skip(text, 0, ""), 0, 1
     listed = text.startswith("[", at)
     at += listed
@@ -178,6 +178,10 @@ def _objects(text: str, bad: list[str]) -> Iterator[tuple[int, Any]]:
             at += 1
     if listed:
         bad.append(f"line {text.count(chr(10)) + 1}: the list is not closed")
+
+
+def _absent(name: str) -> None:
+    """What pandas writes for a value that is not there (NaN), which JSON does not know."""
 
 
 def _skip(text: str, at: int, more: str) -> int:

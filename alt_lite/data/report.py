@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from alt_lite.data.candidates import SPOKEN, Counts
 from alt_lite.data.rows import TrainingRow
-from alt_lite.data.table import INPUT, SYSTEM, TURNS, Table
+from alt_lite.data.table import INPUT, NOTHING, SYSTEM, TAGS, TURNS, Table
 from alt_lite.method import wording
 
 
@@ -23,6 +23,8 @@ def texts(table: Table, counts: Counts) -> dict[str, int]:
         f"{columns.get('input', 'input')} joined to the prompt after a blank line": len(table.noted.get(INPUT, ())),
         "several turns: the last reply alone is trained, what came before is its context": len(table.noted.get(TURNS, ())),
         "a system prompt of their own": len(table.noted.get(SYSTEM, ())),
+        "a word for nothing (None, nan, N/A) in an optional column, read as empty": len(table.noted.get(NOTHING, ())),
+        "a trace in other tags than <think>, read as one": len(table.noted.get(TAGS, ())),
         "without a trace, kept for targets that need none": counts.untraced,
         **table.changes(),
         **{f"language {name!r} is not known; told by the prompt's script and words": number for name, number in counts.languages.most_common(5)},

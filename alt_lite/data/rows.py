@@ -161,7 +161,7 @@ def _lines(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_constant=lambda _: None)  # NaN, which pandas writes for what is not there
         except (json.JSONDecodeError, RecursionError) as error:
             bad.append(f"line {number}: not JSON ({getattr(error, 'msg', 'nested too deeply')})")
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _ASKED, _REPLIED = ("prompt", "input", "system", "history", "messages"), ("response", "trace")
 _READ = ("prompt", "response", "system", "history", "problem")
 _BATCH = 1000
-INPUT, TURNS, SYSTEM = "input", "turns", "system"
+INPUT, TURNS, SYSTEM, NOTHING, TAGS = "input", "turns", "system", "nothing", "tags"
+# Whole cells of columns that need not be filled, by which spreadsheets, pandas and Alpaca's sets say that they are not.
+_NOTHING = {"", "none", "null", "nan", "n/a", "na", "<na>", "<noinput>", "<nan>"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Table:
             return Example("", problem=str(reason))
         if found.history:
             self._note(TURNS, index)
+        if any(isinstance(raw.get(name), str) and raw[name].strip() and _text(raw[name]) is None for name in ("input", "system", "trace")):
+            self._note(NOTHING, index)
+        if isinstance(found.response, str) and (usual := conversations.usual_tags(found.response)) != found.response:
+            self._note(TAGS, index)
+            found = replace(found, response=usual)
         if found.system:
             self._note(SYSTEM, index)
         return Example(
@@ -152,12 +159,12 @@ def _talk_of(raw: Mapping[str, Any]) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """A column's text; a list of texts is one, a number is written out; None for what is blank."""
+    """A column's text; a list of texts is one, a number is written out; None for what is blank, or says that nothing is there."""
     if isinstance(value, list):
         value = "\n\n".join(item for item in value if isinstance(item, str))
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    return value if isinstance(value, str) and value.strip() not in ("", "<noinput>") else None
+    return value if isinstance(value, str) and value.strip().lower() not in _NOTHING else None
 
 
 def _names_of_classes(feature: Any) -> list[str] | None:

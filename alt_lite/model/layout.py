@@ -114,3 +114,8 @@ def collate(rows: Sequence[Encoded], layout: str, pad_id: int) -> dict[str, Any]
 def trained_tokens(rows: Sequence[Encoded]) -> int:
     """Count what the loss is the mean of."""
     return sum(label != IGNORED for row in rows for label in row.labels[1:])
+
+
+def warmup(asked: int, steps: int) -> int:
+    """Give the warm-up's steps: as asked, or a tenth of all where training would end before its learning rate is reached."""
+    return asked if asked < steps else steps // 10

@@ -59,7 +59,7 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": _SCHEDULES[train.schedule],
-        "warmup_steps": warmup(train.warmup_steps, steps),
+        "warmup_steps": layout.warmup(train.warmup_steps, steps),
         "optim": train.optimizer,
         "adam_beta1": train.beta1,
         "adam_beta2": train.beta2,
@@ -89,11 +89,6 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
     # Unsloth's checkpointing is reentrant and refuses the other kind; its trainer puts the model's own
     # longest length in place of none. Neither cuts a row here, for the trainer prepares no data set.
     return {**settings, "gradient_checkpointing_kwargs": {"use_reentrant": False}, "max_length": None} if plain else settings
-
-
-def warmup(asked: int, steps: int) -> int:
-    """Give the warm-up's steps: as asked, or a tenth of all where training would end before its learning rate is reached."""
-    return asked if asked < steps else steps // 10
 
 
 def describe(recipe: Recipe, decisions: Decisions, settings: dict[str, Any]) -> str:

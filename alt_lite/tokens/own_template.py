@@ -45,13 +45,14 @@ def require_agreement(fast: PreTrainedTokenizerFast, folder: Path, family: Famil
     wrong = f"fails ({_first_line(text)})" if isinstance(text, Exception) else "writes {}, the family {}".format(*beside(text, expected))
     raise UserError(
         f"{folder}: its chat template does not write the prompts of family {family.name!r}: for the conversation {name!r} it {wrong}",
-        _fix(rendered, family),
+        _fix(fast, rendered, family),
     )
 
 
-def _fix(rendered: dict[str, str | Exception], family: Family) -> str:
-    """Name the family whose prompts were rendered; else the nearest one, and how its prompts are had."""
-    nearest = min(FAMILIES.values(), key=lambda other: (len(_differing(other, rendered)), other is not family))
+def _fix(fast: PreTrainedTokenizerFast, rendered: dict[str, str | Exception], family: Family) -> str:
+    """Name the family whose prompts were rendered; else the nearest one whose tokens are there, and how its prompts are had."""
+    there = fast.get_vocab()
+    nearest = min((other for other in FAMILIES.values() if all(control in there for control in other.controls)), key=lambda other: (len(_differing(other, rendered)), other is not family))
     left = _differing(nearest, rendered)
     if not left:
         return f"model.family={nearest.name}, whose prompts it writes"
