@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_compare_is_paired_and_signed(command, finished):
     assert [e["delta"] for e in json.loads(turned)] == pytest.approx([-e["delta"] for e in entries])
     status, out, _ = command("compare", f"{finished}:base", finished)
     assert status == 0 and "harmful, new objects: harmful_rate" in out
+
+
+def test_compare_names_the_tasks_that_one_side_lacks_with_the_reason(command, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "other")
+    suite = json.loads((tmp_path / "other/eval/suite.json").read_text())
+    del suite["facts"]
+    (tmp_path / "other/eval/suite.json").write_text(json.dumps(suite))
+    manifest = json.loads((tmp_path / "other/run.json").read_text())
+    (tmp_path / "other/run.json").write_text(json.dumps({**manifest, "missing": [{"task": "facts", "reason": "no network"}]}))
+    status, _, err = command("compare", finished, tmp_path / "other")
+    assert status == 0 and "compare: not in B, and not compared: facts (no network)" in err
 
 
 def test_eval_of_the_merged_folder_equals_the_runs_own(command, finished, tmp_path):

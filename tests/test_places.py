@@ -209,3 +209,62 @@ def test_a_hub_model_whose_weights_are_pickled_or_gated_is_told_by_check(tmp_pat
     assert [told[name].returncode for name in models] == [2, 2, 0], {name: done.stderr[-300:] for name, done in told.items()}
     assert "some/pickled holds its weights on the hub as pytorch_model.bin" in told["some/pickled"].stderr
     assert "some/gated is gated" in told["some/gated"].stderr and "set HF_TOKEN" in told["some/gated"].stderr
+
+
+@pytest.mark.parametrize("paths, config, split, chosen", [
+    (["250/test-0.parquet", "full/test-0.parquet"], "250", "train", ["250/test-0.parquet"]), (["250/dev.csv", "250/test.csv"], "250", "train", []), (["250/train-0.parquet", "full/train-0.parquet"], "250", "train", ["250/train-0.parquet"]),
+    (["250/data.jsonl", "full/data.jsonl", "README.md"], "250", "train", ["250/data.jsonl"]), (["data/harmful-behaviors.csv", "data/benign-behaviors.csv"], "behaviors", "harmful", ["data/harmful-behaviors.csv"]),
+    (["a.jsonl"], "main", "test", ["a.jsonl"]), (["a.jsonl", "b.jsonl"], "main", "test", []), (["prompts.csv", "completions.csv"], None, "prompts", ["prompts.csv"]), (["dataset_infos.json", "x.csv"], None, "train", ["x.csv"]),
+])
+def test_files_are_chosen_by_the_parts_that_their_paths_name(paths, config, split, chosen):
+    from alt_lite.data.remote import named_files
+
+    assert named_files(paths, config, split) == chosen
+
+
+def test_a_repository_that_does_not_describe_its_parts_gives_the_part_that_was_meant(tmp_path):
+    wild = {"250/train.jsonl": lines(asked(250, "instruction")), "full/train.jsonl": lines(asked(300, "adversarial", other=1))}
+    jbb = {"data/harmful-behaviors.csv": b"Goal,Index\n" + b"".join(b"Do %d,1\n" % n for n in range(100)), "data/benign-behaviors.csv": b"Goal,Other\n" + b"".join(b"Ask %d,x\n" % n for n in range(100))}
+    with standin({**HUB, "UWNSL/WildJailbreakEval": wild, "JailbreakBench/JBB-Behaviors": jbb}, files=FILES, gated=GATED) as served:
+        made, err = plan(tmp_path, served.environment(), "eval.suite=safety", "eval.tasks=wildjailbreak,jbb,jbb_benign")
+    assert {task: len(prompts) for task, prompts in made["prompts"].items()} == {"wildjailbreak": 250, "jbb": 100, "jbb_benign": 100}, err
+    assert made["prompts"]["jbb_benign"][0].startswith("Ask") and "does not describe its parts; read are 250/train.jsonl" in err
+
+
+def test_a_set_of_fewer_prompts_than_published_says_so_whatever_is_drawn(tmp_path):
+    files = {**FILES, "grade_school_math/data/test.jsonl": lines([{"question": f"{n} + 1?", "answer": f"#### {n + 1}"} for n in range(40)])}
+    with standin(HUB, files=files, gated=GATED) as served:
+        made, err = plan(tmp_path, served.environment(), "eval.suite=quick", "eval.limit=5")
+    assert {entry["task"]: entry.get("note") for entry in made["sources"]}["gsm8k"] == "40 prompts, 1,319 were published" and "40 prompts, 1,319 were published" in err
+
+
+def test_one_slow_file_is_no_host_that_does_not_answer(monkeypatch):
+    from alt_lite.data import places
+    from alt_lite.errors import UserError
+    from alt_lite.net import Unreachable
+
+    asked_for: list[str] = []
+
+    def opened(place, source, scratch):
+        asked_for.append(str(place))
+        raise Unreachable(f"cannot reach the hub for {place.name} (ReadTimeout: timed out)", "check the network, or give a local copy")
+
+    monkeypatch.setattr(places, "_open", opened)
+    reach, source = places.Reach(), places.Source("none-such", (places.Hub("a/a"), places.Hub("b/b"), places.Hub("c/c")))
+    with pytest.raises(UserError):
+        places.fetch(source, lambda data, origin: data, reach)
+    assert asked_for == ["a/a", "b/b"] and list(reach.silent) == ["the hub"]
+
+
+def test_copies_are_told_from_what_lies_beside_them(tmp_path, capsys):
+    from alt_lite.evals.tasks.benchmark import load, local_copy
+
+    for name in ("xstest_safe.LICENSE.txt", "xstest_safe.csv", "gsm8k.jsonl.gz", "strongreject.csv", "strongreject.tsv", ".jbb.csv"):
+        (tmp_path / name).write_text(XSTEST)
+    (tmp_path / "math500").mkdir()
+    assert [path and path.name for path in (local_copy(tmp_path, name) for name in ("xstest_safe", "gsm8k", "math500", "jbb", "strongreject"))] == ["xstest_safe.csv", "gsm8k.jsonl.gz", "math500", None, "strongreject.csv"]
+    assert "strongreject.csv is read, strongreject.tsv not" in capsys.readouterr().err
+    from datasets import Dataset
+
+    Dataset.from_list([{"question": "1 + 1?", "answer": "#### 2"}]).save_to_disk(str(tmp_path / "gsm8k"))
+    assert load(TASKS["gsm8k"], tmp_path / "gsm8k", None, 0)[1].commit.startswith("sha256:")

@@ -86,3 +86,16 @@ def test_where_nothing_is_evaluated_the_smallest_suite_is_told(tmp_path, capsys)
     real = load_recipe("r1_1_5b", (f"model.name={tmp_path}", "data.source=tiny", "model.gpu_gb=null"))
     assert decide(real, CPU)["eval.suite"].value == "none"
     assert "time, an evaluation: eval.suite=quick about" in told(real, capsys)
+
+
+def test_a_limit_of_tokens_bounds_the_estimate_and_cut_responses_are_no_measure(tmp_path, monkeypatch, capsys):
+    from alt_lite.tiny.splits import Split
+    from alt_lite.tiny.tasks import tasks
+
+    monkeypatch.setenv("ALT_LITE_CACHE", str(tmp_path))
+    asked = tasks(Split(0), "heldout", 20)
+    prompts = sum(len(task.prompts) for task in asked)
+    record(load_recipe("tiny"), CPU, "eval", "local, 16bit", 100.0, mean_tokens={"harm": 4, "over_refusal": 4, "skill": 4}, max_new_tokens=4)
+    for limit, each in ((2, 2), (4, 4), (112, 50)):  # no more than the limit; measured under the same limit; the assumption
+        recipe = load_recipe("tiny", (f"eval.max_new_tokens={limit}",))
+        assert f"time, evaluation: about {speed.spoken(prompts * 2 * each / 100)} (" in told(recipe, capsys, asked)

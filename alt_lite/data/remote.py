@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Serves a public repository's files as OWNER/NAME/COMMIT/PATH; ALT_LITE_FILES_HOST names a mirror.
 FILES_HOST = "https://raw.githubusercontent.com"
 _SECONDS = 20.0
+_SPLITS = {"train", "test", "validation", "val", "dev"}
 _SLOWEST = 4096  # bytes a second, after the first seconds
 
 
@@ -142,7 +143,7 @@ def _files(name: str, commit: str | None) -> list[str]:
 
 def named_files(paths: Sequence[str], config: str | None, split: str) -> list[str]:
     """Choose the data files whose paths name a configuration and a split; where none names the split, those that name
-    no other one. None are chosen where the configuration is not named and the files are of several."""
+    no other one, or the only one. None are chosen where the configuration is not named and the files are several."""
     data = [path for path in paths if Path(path).suffix.lower() in (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt") and Path(path).name.lower() not in ("dataset_infos.json", "requirements.txt")]
 
     def words(path: str) -> set[str]:
@@ -152,4 +153,6 @@ def named_files(paths: Sequence[str], config: str | None, split: str) -> list[st
     if not mine and len(data) == 1:
         mine = data  # one file is all that there is
     exact = [path for path in mine if split.lower() in words(path)]
-    return exact or [path for path in mine if not words(path) & {"train", "test", "validation", "val", "dev"}] or (mine if len(mine) == 1 else [])
+    plain = [path for path in mine if not words(path) & _SPLITS]
+    splits = set().union(*(words(path) & _SPLITS for path in mine))
+    return exact or plain or (mine if len(splits) == 1 else [])
