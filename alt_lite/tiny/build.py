@@ -195,7 +195,17 @@ def build(out: Path, settings: BuildSettings, report: Callable[[int, float], Non
 
     if not hasattr(torch.optim, "Muon"):
         raise UserError(f"torch {torch.__version__} has no Muon optimiser", "pip install 'torch>=2.9,<2.14'")
+    threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
+    try:
+        return _pretrain(out, settings, report)
+    finally:  # what this process trains afterwards would have other last bits
+        torch.set_num_threads(threads)
+
+
+def _pretrain(out: Path, settings: BuildSettings, report: Callable[[int, float], None]) -> Path:
+    import torch
+
     out.mkdir(parents=True, exist_ok=True)
     tokens = build_tokenizer(out, settings.vocab_limit)
     model = new_model(tokens, settings)
