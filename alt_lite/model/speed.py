@@ -12,11 +12,11 @@ from alt_lite.generate.fit import cache_bytes
 from alt_lite.model.shape import Shape
 
 # Share of the measured matrix rate that a whole training step keeps; small models spend it on everything else.
-_KEPT, _KEPT_SMALL, _SMALL = 0.55, 0.22, 20_000_000
+_KEPT, _KEPT_SMALL, _SMALL = 0.55, 0.1, 20_000_000
 # Seconds of Python and launches for each micro-batch and for each generated token, on a GPU.
 _STEP, _TOKEN = 0.36, 0.02
 # How often a step of decoding on a CPU takes what its weights' bytes and products alone would.
-_CPU_DECODE = 1.2
+_CPU_DECODE, _CPU_DECODE_SMALL = 1.2, 4.0
 # A batch is held until its longest response ends: the share of its steps that the mean response uses. Real
 # responses vary much more than the embedded model's.
 _USED, _USED_SMALL = 0.3, 0.6
@@ -53,7 +53,7 @@ def generation(shape: Shape, machine: Machine, rows: int, weight_bytes: int, wid
     groups = shape.num_attention_heads // shape.num_key_value_heads
     moved = 0 if small else rows * _CONTEXT * cache_bytes(shape, width) * (3 + 2 * groups)  # a small one stays in the processor's cache
     seconds = (weight_bytes + moved) / machine.bandwidth + 2 * rows * shape.parameters / machine.flops
-    seconds = seconds + _TOKEN if machine.gpu else seconds * _CPU_DECODE
+    seconds = seconds + _TOKEN if machine.gpu else seconds * (_CPU_DECODE_SMALL if small else _CPU_DECODE)
     return rows * (_USED_SMALL if small else _USED) / seconds
 
 
