@@ -72,7 +72,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
     batch_size = chosen(decisions, "eval.batch_size")
     if not server:
-        pace.tell(recipe, here, decisions, (), plan.tasks, plan.settings.samples, 1 + len(plan.defences))
+        pace.tell(recipe, here, decisions, (), plan.tasks, plan.settings, 1 + len(plan.defences))
         subject = subjects.one(recipe, path, here, plan.settings.precision, batch_size)
     with folder.locked():
         folder.begin(recipe, {
@@ -92,7 +92,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
                 arms = list(plan.arms(subject.name))
                 folder.note(arms=[arm for arm, _, _ in arms])
                 for arm, tasks, adaptive in arms:
-                    with pace.generating(recipe, here, plan.settings.precision, target / arm, tasks) as taken_over:
+                    with pace.generating(recipe, here, plan.settings, target / arm, tasks) as taken_over:
                         taken_over.append(runner.respond(subject, tasks, target / arm, plan.settings, plan.judges, reuse, adaptive=adaptive))
                         taken_over.append(int(server))  # a server's speed says nothing of this machine's
             del subject

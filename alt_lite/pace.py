@@ -17,6 +17,7 @@ from alt_lite.console import say
 from alt_lite.data import cache
 from alt_lite.data.rows import Task
 from alt_lite.decide import Decisions, Device, chosen
+from alt_lite.evals.runner import Settings
 from alt_lite.model import memory, speed
 from alt_lite.model.shape import Shape, read
 from alt_lite.rundir import append_jsonl, now, read_json, read_rows
@@ -86,13 +87,13 @@ def machine(here: Device) -> speed.Machine:
     return speed.Machine(per_second(lambda: a @ b, 2.0 * side**3), per_second(lambda: block.clone(), 2.0 * 4 * numbers), gpu)
 
 
-def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[int], tasks: Sequence[Task], samples: int, arms: int) -> None:
+def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[int], tasks: Sequence[Task], drawn: Settings, arms: int) -> None:
     """Say how long training and evaluation will take, and what a smaller evaluation would; nothing where the
     architecture is not one that is known.
 
     Args:
         lengths: tokens of each training row; none where nothing is trained.
-        tasks: what is evaluated, on `arms` models, `samples` responses to a prompt.
+        tasks: what is evaluated, on `arms` models, with responses `drawn` so.
     """
     from alt_lite.model.load import model_folder
     from alt_lite.preflight import free_memory
@@ -121,14 +122,14 @@ def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[i
         say(f"  time, training: about {speed.spoken(tokens / rate)} ({tokens:,.0f} tokens, {_rate(rate)}, {_whence(known)})")
     rate, known = _generating(recipe, here, decisions, shape, here_measured, free)
     # A response that was cut short says nothing of how long it would have become.
-    limit, then = recipe.eval.max_new_tokens, (known or {}).get("max_new_tokens")
+    limit, then = drawn.max_new_tokens, (known or {}).get("max_new_tokens")
     means = ((known or {}).get("mean_tokens") or {}) if then is None or (limit is not None and limit <= then) else {}
 
     def length(kind: str) -> float:
         return min(means.get(kind, _RESPONSE_EMBEDDED if recipe.embedded else _RESPONSE[kind]), limit or float("inf"))
 
     def lasting(prompts: Mapping[str, float]) -> float:
-        return sum(count * length(kind) for kind, count in prompts.items()) * samples * arms / rate
+        return sum(count * length(kind) for kind, count in prompts.items()) * drawn.samples * arms / rate
 
     asked: dict[str, float] = {}
     for task in tasks:
@@ -178,7 +179,7 @@ def _whence(known: Mapping[str, Any] | None) -> str:
 
 
 @contextmanager
-def generating(recipe: Recipe, here: Device, precision: str, folder: Path, tasks: Sequence[Task]) -> Iterator[list[int]]:
+def generating(recipe: Recipe, here: Device, drawn: Settings, folder: Path, tasks: Sequence[Task]) -> Iterator[list[int]]:
     """Measure what is generated meanwhile into `folder/TASK/responses.jsonl`, and keep its speed. The list that is given
     takes how many responses were taken over from other runs: then nothing is kept, nor where attackers wrote meanwhile."""
     from alt_lite.evals.adaptive import ADAPTIVE
@@ -203,4 +204,4 @@ def generating(recipe: Recipe, here: Device, precision: str, folder: Path, tasks
         if kind:
             kinds.setdefault(kind, []).append(count)
     means = {kind: round(sum(counts) / len(counts), 1) for kind, counts in kinds.items()}
-    record(recipe, here, "eval", f"{recipe.eval.engine}, {precision}", sum(count for _, count in made) / max(seconds, 1e-6), mean_tokens=means, max_new_tokens=recipe.eval.max_new_tokens)
+    record(recipe, here, "eval", f"{recipe.eval.engine}, {drawn.precision}", sum(count for _, count in made) / max(seconds, 1e-6), mean_tokens=means, max_new_tokens=drawn.max_new_tokens)

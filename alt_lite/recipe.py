@@ -120,7 +120,7 @@ def check(
     steps = len(layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed))
     if trains and (shorter := layout.warmup(recipe.train.warmup_steps, steps)) != recipe.train.warmup_steps:
         say(f"  train.warmup_steps = {shorter}: training has {steps} steps and would never reach its learning rate in {recipe.train.warmup_steps}")
-    pace.tell(recipe, here, decisions, lengths if trains else (), plan.tasks, plan.settings.samples, 2 + len(plan.defences))
+    pace.tell(recipe, here, decisions, lengths if trains else (), plan.tasks, plan.settings, 2 + len(plan.defences))
     if beside := _beside_alttrain(recipe, rows, sum(row.trained for row in encoded), tokens):
         say(beside)
     if example:
@@ -253,7 +253,7 @@ def eval_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
             # Training is compared with the base under each defence, which is free.
             for name, tasks, adaptive in plan.arms(subject.name, defended=subject.name == "base"):
                 arms[name] = tasks, reuse
-                with pace.generating(recipe, here, plan.settings.precision, out / name, tasks) as taken_over:
+                with pace.generating(recipe, here, plan.settings, out / name, tasks) as taken_over:
                     taken_over.append(runner.respond(subject, tasks, out / name, plan.settings, plan.judges, reuse, stop, adaptive))
         del subject
     load.free_memory()  # for a guard

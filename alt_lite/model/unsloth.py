@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import say
+from alt_lite.data import cache
 from alt_lite.decide import Decisions, Device
 from alt_lite.errors import OUT_OF_MEMORY, OutOfTime, UserError, is_out_of_memory
 from alt_lite.tokens.encode import Encoded
@@ -44,8 +45,7 @@ def compile_folder() -> Path:
     """Where Unsloth writes the code that it then imports: never the working directory, which is its
     default (unsloth #8457), and another folder for every combination of versions."""
     key = "_".join(_version(name) for name in _KEYED)
-    root = Path(os.environ.get("ALT_LITE_CACHE") or Path.home() / ".cache" / "alt_lite")
-    return root.expanduser().resolve() / "unsloth" / key
+    return cache.root().resolve() / "unsloth" / key
 
 
 def _version(package: str) -> str:
