@@ -56,6 +56,8 @@ def _broke_off(error: BaseException) -> bool:
     """Tell whether the host is there: it had begun to answer, or what came is no whole file."""
     seen: BaseException | None = error
     while seen is not None:
+        if type(seen).__name__ == "LocalEntryNotFoundError":  # a missing file to Python; to the hub's client: not cached, and no answer
+            return False
         if isinstance(seen, FileNotFoundError) or type(seen).__name__ in _BROKEN_OFF:
             return True
         seen = seen.__cause__

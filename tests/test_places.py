@@ -268,3 +268,12 @@ def test_copies_are_told_from_what_lies_beside_them(tmp_path, capsys):
 
     Dataset.from_list([{"question": "1 + 1?", "answer": "#### 2"}]).save_to_disk(str(tmp_path / "gsm8k"))
     assert load(TASKS["gsm8k"], tmp_path / "gsm8k", None, 0)[1].commit.startswith("sha256:")
+
+
+def test_a_hub_that_does_not_answer_is_not_said_to_have_broken_off(tmp_path):
+    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "alt_lite", "eval", "no-such/model", "--suite", "tiny", "--out", "e"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    error, fix = done.stderr.splitlines()[-2:]
+    assert done.returncode == 2 and error.startswith("error: cannot reach the hub for no-such/model (")
+    assert fix == "Fix: check the network, or give a folder: model.name=FOLDER"
