@@ -39,10 +39,15 @@ class Decision:
 Decisions = dict[str, Decision]
 
 
-def decide(recipe: Recipe, device: Device) -> Decisions:
-    """Decide every value that is null or `auto`; explicit values are passed on without a decision."""
+def decide(recipe: Recipe, device: Device, leak: str | None = None) -> Decisions:
+    """Decide every value that is null or `auto`; explicit values are passed on without a decision.
+
+    Args:
+        leak: why rows end to end would see one another in this model (model/architecture.leaks); None where they do not, or
+            where its configuration is not at hand: training looks again.
+    """
     made = [
-        _backend(recipe, device), _layout(recipe), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
+        _backend(recipe, device), layout(recipe, leak), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
         _precision(recipe), _eval_batch(recipe, device), _assessor(recipe, device),
     ]
     return {decision.key: decision for decision in made}
@@ -70,11 +75,19 @@ def _backend(recipe: Recipe, device: Device) -> Decision:
     return Decision(key, "unsloth", f"Unsloth {device.unsloth} is installed, and {device.name} (compute capability {major}.{minor}) runs it")
 
 
-def _layout(recipe: Recipe) -> Decision:
+def layout(recipe: Recipe, leak: str | None = None) -> Decision:
     key, given = "train.layout", recipe.train.layout
+    way, why = without_leak(given, leak)
+    if why:
+        return Decision(key, way, why if given == "auto" else f"{given} was asked for, but {why}")
     if given != "auto":
         return Decision(key, given, "as asked")
     return Decision(key, "padding_free", "rows end to end, nothing spent on padding; compared with single rows before training")
+
+
+def without_leak(way: str, leak: str | None) -> tuple[str, str | None]:
+    """Give the layout in which rows do not see one another, with the reason where it is another than the given one."""
+    return (way, None) if leak is None or way in ("padded", "grouped") else ("grouped", leak)
 
 
 def _micro_batch(recipe: Recipe) -> Decision:

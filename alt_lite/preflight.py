@@ -8,9 +8,10 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import console, say
-from alt_lite.decide import Decision, Decisions, Device, chosen
+from alt_lite.decide import Decision, Decisions, Device, chosen, layout
 from alt_lite.errors import UserError
 from alt_lite.model import memory
+from alt_lite.model.architecture import leaks
 from alt_lite.model.shape import KNOWN, Shape, read
 from alt_lite.rundir import free_disk, read_json
 
@@ -31,6 +32,9 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
 
     folder = model_folder(recipe.model, weights=False)
     config = _config(folder)
+    if trains and (leak := leaks(config)):
+        decisions = {**decisions, "train.layout": layout(recipe, leak)}
+        say(f"  {decisions['train.layout']}")
     shape = read(config)
     if shape is None:
         from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES

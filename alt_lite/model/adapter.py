@@ -11,7 +11,7 @@ from alt_lite.config import Recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model import load, unsloth
-from alt_lite.model.merging.mergeable import expanded
+from alt_lite.model.merging.mergeable import expanded, unreached
 from alt_lite.rundir import read_json, write_json
 
 
@@ -48,9 +48,10 @@ def _plain(recipe: Recipe, device: Device, folder: Path) -> Any:
             model.requires_grad_(False)
     else:
         model = load.load_full(folder, device)
+    names = expanded(recipe.lora.targets, folder)
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=expanded(recipe.lora.targets, folder), task_type="CAUSAL_LM",
+        target_modules=names, exclude_modules=unreached(names, folder), task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora, autocast_adapter_dtype=True)
 

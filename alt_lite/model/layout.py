@@ -38,7 +38,9 @@ def room(longest: int, micro: int, layout: str, pack: int | None = None) -> int:
     return tokens if layout in ("padded", "grouped") else min(tokens, _END_TO_END, (layout == "packed" and pack) or _END_TO_END)
 
 
-def micro_batches(step: Sequence[int], lengths: Sequence[int], layout: str, micro: int, pack: int | None = None) -> list[list[int]]:
+def micro_batches(
+    step: Sequence[int], lengths: Sequence[int], layout: str, micro: int, pack: int | None = None, turn: int | None = None,
+) -> list[list[int]]:
     """Cut a step's rows into what is in memory at once.
 
     Args:
@@ -49,7 +51,11 @@ def micro_batches(step: Sequence[int], lengths: Sequence[int], layout: str, micr
             together so that few lines of at most `pack` tokens hold them all.
         micro: how many of the longest rows fit into memory; of shorter ones as many as take the same room.
         pack: the most tokens of a pack.
+        turn: rows longer than this lie apart from the others (architecture.turn).
     """
+    if turn and len({lengths[i] > turn for i in step}) == 2:
+        short, long = [i for i in step if lengths[i] <= turn], [i for i in step if lengths[i] > turn]
+        return micro_batches(short, lengths, layout, micro, pack) + micro_batches(long, lengths, layout, micro, pack)
     if layout == "padded":
         return [list(step[i : i + micro]) for i in range(0, len(step), micro)]
     most = room(max(lengths), micro, layout, pack)
@@ -75,13 +81,13 @@ def micro_batches(step: Sequence[int], lengths: Sequence[int], layout: str, micr
     return lines
 
 
-def padding_share(steps: Sequence[Sequence[int]], lengths: Sequence[int], layout: str, micro: int) -> float:
+def padding_share(steps: Sequence[Sequence[int]], lengths: Sequence[int], layout: str, micro: int, turn: int | None = None) -> float:
     """Share of computed token positions that are padding."""
     if layout in ("padding_free", "packed"):
         return 0.0
     real = computed = 0
     for step in steps:
-        for rows in micro_batches(step, lengths, layout, micro):
+        for rows in micro_batches(step, lengths, layout, micro, turn=turn):
             here = [lengths[i] for i in rows]
             real, computed = real + sum(here), computed + max(here) * len(here)
     return 1 - real / computed if computed else 0.0

@@ -18,9 +18,9 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import say
-from alt_lite.decide import Decisions, Device, chosen
+from alt_lite.decide import Decisions, Device, chosen, without_leak
 from alt_lite.errors import OutOfTime, UserError, is_out_of_memory
-from alt_lite.model import adapter, checkpoints, layout, unsloth
+from alt_lite.model import adapter, architecture, checkpoints, gradients, layout, unsloth
 from alt_lite.model.backend import peak_memory, share_of_peak
 from alt_lite.model.shape import read
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
@@ -191,10 +191,11 @@ def train(
         "epochs": recipe.train.epochs,
         "backend": chosen(decisions, "model.backend"),
         "layout": trainer.layout,
+        "compared": trainer.comparison,
         "micro_batch_size": trainer.micro,
         "tokens": total,
         "trained_tokens": sum(rows[i].trained for step in steps for i in step),
-        "padding_share": round(layout.padding_share(steps, lengths, trainer.layout, trainer.micro), 4),
+        "padding_share": round(layout.padding_share(steps, lengths, trainer.layout, trainer.micro, architecture.turn(model.config)), 4),
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
         "tokens_per_second": round(speed, 1) if speed else None,
@@ -215,11 +216,17 @@ def _trainer(
     from trl import SFTTrainer
 
     lengths = [len(row.input_ids) for row in rows]
+    turn, asked = architecture.turn(model.config), chosen(decisions, "train.layout")
+    # The recipe may have been decided upon before the model's configuration was known.
+    way, leak = without_leak(asked, architecture.leaks(model.config))
+    if way != asked:
+        tell(f"train: rows are padded, not {asked}: {leak}")
 
     class Trainer(SFTTrainer):
-        layout = chosen(decisions, "train.layout")
+        layout = way
         micro = chosen(decisions, "train.micro_batch_size")
         compared = False
+        comparison: dict[str, Any] | None = None
 
         def room(self) -> int:
             return layout.room(max(lengths), self.micro, self.layout, recipe.model.max_length)
@@ -233,7 +240,7 @@ def _trainer(
                 try:
                     if not self.compared:
                         self.compare_with_single_rows(model)
-                    return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length))
+                    return self.backward(model, layout.micro_batches(step, lengths, self.layout, self.micro, recipe.model.max_length, turn))
                 except RuntimeError as error:
                     if self.room() <= max(lengths) or not is_out_of_memory(error):
                         raise
@@ -257,8 +264,8 @@ def _trainer(
             return torch.stack(losses).sum()
 
         def compare_with_single_rows(self, model: Any) -> None:
-            """Hold one micro-batch's loss against that of its rows, one by one, as this model, backend and
-            these versions compute it; where they differ, rows are padded instead.
+            """Hold one micro-batch's loss and gradients against those of its rows, one by one, as this model, backend
+            and these versions compute them; where they differ, rows are padded instead.
 
             Raises:
                 UserError: padded rows differ, too.
@@ -272,25 +279,43 @@ def _trainer(
                     module.p = 0.0
                 with torch.random.fork_rng(devices=devices):
                     one_by_one = float(self.backward(model, [[i] for i in few]))
+                    expected = gradients.collected(model)
                     for way in dict.fromkeys((self.layout, "grouped")):
                         self.layout = way
-                        together = float(self.backward(model, [few]))
-                        off = abs(together - one_by_one) / max(abs(one_by_one), 1e-9)
-                        if off <= (0.01 if self.args.bf16 or self.args.fp16 else 1e-3):
+                        if not (wrong := self.differs(model, few, one_by_one, expected)):
                             break
-                        tell(f"train: laid out {way}, {len(few)} rows have the loss {together:.5f} together and {one_by_one:.5f} one by one; rows are padded instead")
+                        tell(f"train: laid out {way}, {len(few)} rows {wrong}; rows are padded instead")
                     else:
                         raise UserError("rows learn something else together than one by one, padded too", "model.backend=transformers, or the versions that pyproject.toml names")
             finally:
                 for module, p in dropouts.items():
                     module.p = p
-            model.zero_grad()
             self.compared = True
 
-    return Trainer(
+        def differs(self, model: Any, few: Sequence[int], one_by_one: float, expected: list[Any]) -> str | None:
+            """Say how rows together differ from the same rows one by one, in their loss or in what they teach; None where they do not."""
+            try:
+                together = float(self.backward(model, [few]))
+            except ValueError as error:  # as an older Unsloth's, of positions that begin anew
+                model.zero_grad()
+                return f"fail together ({str(error).partition(chr(10))[0][:160]})"
+            cosine = gradients.cosine(expected, gradients.collected(model))
+            off = abs(together - one_by_one) / max(abs(one_by_one), 1e-9)
+            self.comparison = {"rows": len(few), "loss_difference": float(f"{off:.3g}"), "gradient_cosine": cosine and round(cosine, 6)}
+            if off <= (0.01 if self.args.bf16 or self.args.fp16 else 1e-3) and (cosine is None or cosine >= gradients.LEAST):
+                return None
+            told = "no gradients to compare" if cosine is None else f"gradients of cosine {cosine:.4f} with theirs"
+            return f"have the loss {together:.5f} together and {one_by_one:.5f} one by one, and {told}"
+
+    trainer = Trainer(
         model=model, args=config, train_dataset=Dataset.from_list([{"step": i} for i in range(len(steps))]),
         data_collator=lambda items: {"step": torch.tensor(items[0]["step"])}, processing_class=tokens.fast, callbacks=[logger],
     )
+    # Models that also see, such as Gemma 4, do not say that they divide by a step's tokens; their text, and TRL's loss, do.
+    trainer.model_accepts_loss_kwargs = True
+    # TRL adds a loss that balances experts, though what chooses among them is frozen.
+    model.config.get_text_config().output_router_logits = trainer.aux_loss_enabled = False
+    return trainer
 
 
 def _too_small(shortest: int, longest: int) -> UserError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from alt_lite.config import ModelSection, Recipe
 from alt_lite.errors import UserError
+from alt_lite.model import architecture
 from alt_lite.model.load import is_here
 from alt_lite.model.merging.adapter import CONFIG, WEIGHTS, read_config, require_lora
 from alt_lite.model.merging.fold import open_base, require_unquantized, skeleton
@@ -37,7 +39,7 @@ def require_mergeable(recipe: Recipe, folder: Path, tokens: Tokens, largest: int
         _require_safetensors(recipe.model)
         require_unquantized(folder, dequantized)
         model = skeleton(folder)
-    _require_ids(folder, model.config.vocab_size, tokens, largest)
+    _require_ids(folder, model.config.get_text_config().vocab_size, tokens, largest)
     _require_targets(recipe.lora.targets, model)
 
 
@@ -57,11 +59,13 @@ def _require_safetensors(model: ModelSection) -> None:
 
 
 def expanded(targets: tuple[str, ...], folder: Path) -> list[str]:
-    """Give the names of the layers that are adapted; `all-linear` stands, as in PEFT, for all but the output head."""
-    if ALL_LINEAR not in targets:
-        return list(targets)
-    model = skeleton(folder)
-    return sorted(name for name in _linear(model) if name != _head(model))
+    """Give the names of the layers that are adapted; `all-linear` stands for those that LoRA adapts by default."""
+    return list(targets) if ALL_LINEAR not in targets else sorted(architecture.targets_of(folder)[0])
+
+
+def unreached(names: list[str], folder: Path) -> str | None:
+    """Give the pattern of modules that have one of these names and are not adapted (architecture.unreached)."""
+    return architecture.unreached(skeleton(folder), names)
 
 
 def _require_ids(folder: Path, rows: int, tokens: Tokens, largest: int) -> None:
@@ -79,20 +83,15 @@ def _require_targets(targets: tuple[str, ...], model: Any) -> None:
     them: the loss is taken in chunks from its own weight (TRL's chunked_nll)."""
     if targets == (ALL_LINEAR,):
         return
-    names, head = [name for name, _ in model.named_modules()], _head(model)
-    linear = _linear(model) - {head}
+    head, beside = _head(model), architecture.unreached(model, list(targets))
+    names = [name for name, _ in model.named_modules() if not (beside and re.fullmatch(beside, name))]
+    linear = {name.rpartition(".")[2] for name in architecture.linear_of_text(model)} - {head}
     for target in targets:
         found = [name for name in names if name == target or name.endswith(f".{target}")]
         wrong = [name for name in found if name.rpartition(".")[2] not in linear]
         if wrong or not found:
             what = f"{type(model).__name__} has no layer of that name" if not found else f"{wrong[0]} is {'the output head' if target == head else 'no linear layer'}"
             raise UserError(f"lora.targets: {target}: {what}; linear layers inside the model are trained and merged", f"lora.targets of {','.join(sorted(linear))}; or {ALL_LINEAR} alone, for all of them")
-
-
-def _linear(model: Any) -> set[str]:
-    import torch
-
-    return {name.rpartition(".")[2] for name, module in model.named_modules() if type(module) is torch.nn.Linear}
 
 
 def _head(model: Any) -> str:
