@@ -13,9 +13,9 @@ from alt_lite.dataset import system_prompt
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
+from alt_lite.families.splitting import split_completion
 from alt_lite.generate.fit import free_bytes
 from alt_lite.generate.stream import stream
-from alt_lite.method.structure import split_completion
 from alt_lite.model import backend, load
 from alt_lite.model.merging import merge
 from alt_lite.report.summary import manifest_of
@@ -51,11 +51,11 @@ class Reply:
 
     @property
     def trace(self) -> str | None:
-        return split_completion(self.text, self.tokens.family.opens_trace)[0]
+        return split_completion(self.text, self.tokens.family.opens_trace, self.tokens.family)[0]
 
     @property
     def answer(self) -> str | None:
-        return split_completion(self.text, self.tokens.family.opens_trace)[1]
+        return split_completion(self.text, self.tokens.family.opens_trace, self.tokens.family)[1]
 
     @property
     def row(self) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     from alt_lite.data.card import render
     from alt_lite.data.report import told
     from alt_lite.data.sources import PRESETS, open_table
-    from alt_lite.tokens.families import ALL_CONTROLS
+    from alt_lite.families import ALL_CONTROLS
 
     data = recipe.data
     if not data.columns and holds_steps(given := Path(data.path or data.source)):

@@ -14,6 +14,7 @@ from alt_lite.dataset import system_prompt
 from alt_lite.decide import chosen, decide
 from alt_lite.errors import UserError
 from alt_lite.rundir import MANIFEST, RunDir, read_json
+from alt_lite.settle import settle
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -62,6 +63,10 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         subject = subjects.served(recipe)
     elif not path.is_dir():
         load.model_folder(recipe.model, weights=False)  # a name that is none is found out before any benchmark is loaded
+    if not server:
+        recipe, made = settle(recipe, subjects.source(recipe, path, weights=False))
+        for decision in made[:1]:
+            say(f"  {decision}")
     if not server and here.kind == "cuda" and (decision := preflight.precision(recipe, here, subjects.source(recipe, path, weights=False))):
         decisions["eval.precision"] = decision
         say(f"  {decision}")
@@ -134,7 +139,7 @@ def _settings(run: Path | None, name: str, overrides: tuple[str, ...]) -> Recipe
     same = next((recipe for recipe in recipe_names() if load_recipe(recipe).model.name == name), None)
     if same:
         return load_recipe(same, overrides)
-    return load_recipe("r1_1_5b", ("model.gpu_gb=null", f"model.name={name}", *overrides))
+    return load_recipe("r1_1_5b", ("model.gpu_gb=null", f"model.name={name}", "model.family=auto", *overrides))
 
 
 def _require_same_subject(folder: RunDir, evaluated: str) -> None:

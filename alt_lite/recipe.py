@@ -20,6 +20,7 @@ from alt_lite.dataset import rows_for
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, read_rows, source_digest, write_text
+from alt_lite.settle import KEYS, settle
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
@@ -51,10 +52,11 @@ def run(
     _require_earlier(plan, wanted, fresh)
     deadline = began + max_minutes * 60 if max_minutes is not None else None
     trains = plan["train"] != "done"
-    here, decisions = prepare(recipe, trains)
+    asked = recipe
+    recipe, here, decisions = prepare(recipe, trains)
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else look_at_rows(recipe, decisions)
     decisions = check(recipe, here, decisions, folder.path, rows, trains=trains)
-    facts = provenance.facts(recipe, here, decisions)
+    facts = {**provenance.facts(recipe, here, decisions), "settled": {key: recipe.values()[key] for key in KEYS if key in decisions}}
     if plan["train"] != "todo":
         from alt_lite.model import checkpoints
 
@@ -63,23 +65,24 @@ def run(
     with folder.locked():
         if fresh:
             folder.fresh()
-        plan = folder.plan(recipe)
-        folder.begin(recipe, facts)
-        folder.set_stage(recipe, "check", "done", time.monotonic() - began)
-        _run_stages(recipe, folder, plan, wanted, here, decisions, lambda: deadline is not None and time.monotonic() > deadline)
+        plan = folder.plan(asked)
+        folder.begin(asked, facts)
+        folder.set_stage(asked, "check", "done", time.monotonic() - began)
+        _run_stages(asked, recipe, folder, plan, wanted, here, decisions, lambda: deadline is not None and time.monotonic() > deadline)
     _show_report(folder)
     return folder.path
 
 
-def prepare(recipe: Recipe, trains: bool = True) -> tuple[Device, Decisions]:
-    """Look at the machine, refuse what cannot be trained here, decide what is left to decide."""
+def prepare(recipe: Recipe, trains: bool = True) -> tuple[Recipe, Device, Decisions]:
+    """Look at the machine and the model, refuse what cannot be trained here, decide what is left to decide."""
     from alt_lite.model import backend
 
     backend.prepare_environment()
     here = backend.device()
     if trains:
         backend.require_fit(recipe, here)
-    return here, decide(recipe, here)
+    recipe, made = settle(recipe)
+    return recipe, here, {**decide(recipe, here), **{decision.key: decision for decision in made}}
 
 
 def check(
@@ -92,7 +95,7 @@ def check(
     Raises:
         UserError: something is missing or wrong; nothing has been written.
     """
-    from alt_lite.model import layout
+    from alt_lite.model import embeddings, layout
     from alt_lite.model.load import load_tokens, model_folder
     from alt_lite.model.merging.mergeable import require_mergeable
     from alt_lite.tokens.encode import encode_rows
@@ -109,6 +112,7 @@ def check(
     lengths = sorted(len(row.input_ids) for row in encoded)
     decisions = preflight.look(recipe, here, decisions, lengths[-1], folder, trains)
     require_mergeable(recipe, model_folder(recipe.model, weights=False), tokens, max(max(row.input_ids) for row in encoded))
+    embeddings.notice(model_folder(recipe.model, weights=False), tokens)
     plan = protocol.build(recipe, decisions, here)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
@@ -154,7 +158,7 @@ def look_at_rows(recipe: Recipe, decisions: Decisions) -> list[TrainingRow]:
 
 
 def _run_stages(
-    recipe: Recipe, folder: RunDir, plan: dict[str, str], wanted: Sequence[str], here: Device, decisions: Decisions, stop: Stop
+    asked: Recipe, recipe: Recipe, folder: RunDir, plan: dict[str, str], wanted: Sequence[str], here: Device, decisions: Decisions, stop: Stop
 ) -> None:
     work = {"data": data_stage, "train": train_stage, "merge": merge_stage, "eval": eval_stage, "report": report_stage}
     redone = False
@@ -169,7 +173,7 @@ def _run_stages(
         if state == "redo":
             redone = True
             say(f"{stage}: settings changed, done again")
-        folder.set_stage(recipe, stage, "begun")
+        folder.set_stage(asked, stage, "begun")
         if state == "redo":
             # Responses are found by what determines them, so those that still fit are kept; a report
             # of other settings must not stand beside them.
@@ -181,12 +185,12 @@ def _run_stages(
                 raise OutOfTime
             work[stage](recipe, folder, here, decisions, stop)
         except BaseException:
-            folder.set_stage(recipe, stage, "begun", time.monotonic() - began)
+            folder.set_stage(asked, stage, "begun", time.monotonic() - began)
             raise
         from alt_lite.model.backend import peak_memory
 
         folder.note(peak_memory_bytes=max(peak_memory(), folder.manifest.get("peak_memory_bytes", 0)))
-        folder.set_stage(recipe, stage, "done", time.monotonic() - began)
+        folder.set_stage(asked, stage, "done", time.monotonic() - began)
 
 
 def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
@@ -200,11 +204,12 @@ def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
 
 def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
     """Fine-tune the adapter in 4 bit; goes on from the last whole checkpoint."""
-    from alt_lite.model import layout, train
-    from alt_lite.model.load import load_tokens
+    from alt_lite.model import embeddings, layout, train
+    from alt_lite.model.load import load_tokens, model_folder
     from alt_lite.tokens.encode import encode_rows
 
     tokens = load_tokens(recipe.model)
+    embeddings.notice(model_folder(recipe.model), tokens)  # at the check a hub's weights were not here yet
     rows = encode_rows(tokens, read_training_rows(folder.path / "data" / "train.jsonl"), recipe.data.target, recipe.model.max_length, recipe.data.answer)
     places = train.Places(folder.path / "checkpoints", folder.path / "adapter", folder.path / "train_log.jsonl")
     steps = layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed)

@@ -111,12 +111,12 @@ def _judge(responses: list[dict[str, Any]], guard: tuple[str, Guard] | None, out
 
 def _model(recipe: Recipe) -> tuple[str, Engine, frozenset[str], Any]:
     """Who samples: (name, engine, control texts, tokenizer where there is one here)."""
-    from alt_lite.tokens.families import ALL_CONTROLS, FAMILIES
+    from alt_lite.families import ALL_CONTROLS, FAMILIES
 
     if recipe.endpoint.url:
         server = endpoint_of(recipe)
         say("generate: through an endpoint, control tokens in a user's text cannot be kept apart from the template's own")
-        return f"{server.model}@{server.url}", served(server, FAMILIES[recipe.model.family].opens_trace), frozenset(ALL_CONTROLS), None
+        return f"{server.model}@{server.url}", served(server, FAMILIES.get(recipe.model.family)), frozenset(ALL_CONTROLS), None
     from alt_lite.decide import chosen, decide
     from alt_lite.model import backend, load
 

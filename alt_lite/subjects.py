@@ -108,11 +108,11 @@ def _base_form(recipe: Recipe, precision: str) -> Literal["16bit", "nf4", "dequa
 def served(recipe: Recipe) -> Subject:
     """The model behind `endpoint.url`; it is known by its name there, not by its weights."""
     from alt_lite.dataset import endpoint_of
+    from alt_lite.families import FAMILIES
     from alt_lite.generate.engine import served as engine
-    from alt_lite.tokens.families import FAMILIES
 
     server = endpoint_of(recipe)
-    return Subject("model", f"{server.model}@{server.url}", engine(server, FAMILIES[recipe.model.family].opens_trace))
+    return Subject("model", f"{server.model}@{server.url}", engine(server, FAMILIES.get(recipe.model.family)))
 
 
 def reusable(run: Path, digest: str, base_from: str | None) -> list[Path]:
@@ -134,15 +134,15 @@ def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_siz
     Raises:
         UserError: vLLM is asked for, and is not here, or cannot serve these weights.
     """
+    from alt_lite.families import FAMILIES
     from alt_lite.generate import vllm
     from alt_lite.generate.engine import here
     from alt_lite.model import load
     from alt_lite.tokens import tokenizer as tokenizers_io
-    from alt_lite.tokens.families import FAMILIES
 
-    tokens = tokenizers_io.load(folder, FAMILIES[recipe.model.family]) if folder else load.load_tokens(recipe.model)
+    tokens = tokenizers_io.load(folder, FAMILIES.get(recipe.model.family), recipe.model.name) if folder else load.load_tokens(recipe.model)
     dtype = str(load.training_dtype(device)).removeprefix("torch.")
-    digest = f"{weights.digest()}:{recipe.model.family}:{dtype}"
+    digest = f"{weights.digest()}:{tokens.family.name}:{dtype}"
     if recipe.eval.engine != "vllm":
         return Subject(name, digest, here(tokens, lambda: weights.load(device), batch_size))
     vllm.require()

@@ -55,8 +55,8 @@ LOADED: dict = {}
 @pytest.fixture(params=sorted(real.MODELS))
 def named(request, tmp_path_factory):
     """A published model's name, with its tokenizer, loaded once for all tests."""
+    from alt_lite.families import FAMILIES
     from alt_lite.tokens import tokenizer
-    from alt_lite.tokens.families import FAMILIES
 
     name = request.param
     if name not in LOADED:

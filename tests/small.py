@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from test_merge import CPU, make_adapter, make_base
 
+from alt_lite.families import FAMILIES, Family
 from alt_lite.model.merging import merge
 from alt_lite.model.merging.fold import open_merging
 from alt_lite.tokens import templates, tokenizer
-from alt_lite.tokens.families import FAMILIES, Family
 from alt_lite.tokens.tokenizer import Tokens
 
 VOCABULARY = 331
@@ -24,7 +24,7 @@ def lay_tokenizer(folder: Path, family: Family, template: str | None = "own", **
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    names = dict.fromkeys((*family.controls, "<|endoftext|>", "<pad>", "<tool>"))
+    names = dict.fromkeys((*family.controls, *family.ends, "<|endoftext|>", "<pad>", "<tool>"))
     made.add_tokens([AddedToken(name, normalized=False, special="think" not in name) for name in names])
     folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder / "tokenizer.json"))

@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "alt_lite"
 BASE = {"errors", "console", "config", "rundir", "decide", "net"}
 MAY = {
     "method": set(),
-    "data": BASE | {"method"},
-    "tokens": BASE | {"method", "data"},
-    "model": BASE | {"tokens", "method", "data", "generate"},
-    "generate": BASE | {"tokens", "method"},
-    "evals": BASE | {"generate", "method", "data", "tokens"},
-    "tiny": BASE | {"method", "data", "tokens"},
-    "report": BASE | {"evals", "method", "tokens", "data", "model"},
+    "families": {"method"},
+    "data": BASE | {"method", "families"},
+    "tokens": BASE | {"method", "families", "data"},
+    "model": BASE | {"tokens", "families", "method", "data", "generate"},
+    "generate": BASE | {"tokens", "families", "method"},
+    "evals": BASE | {"generate", "method", "families", "data", "tokens"},
+    "tiny": BASE | {"method", "families", "data", "tokens"},
+    "report": BASE | {"evals", "method", "families", "tokens", "data", "model"},
 }
 
 

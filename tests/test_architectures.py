@@ -9,6 +9,7 @@ from itertools import count
 import architectures
 import pytest
 import small
+from alt_lite.tokens.families import FAMILIES
 from architectures import FOUR_BIT
 from test_train import losses, weights
 
@@ -18,7 +19,6 @@ from alt_lite.errors import OutOfTime
 from alt_lite.model import architecture, gradients, layout, train
 from alt_lite.tokens import tokenizer
 from alt_lite.tokens.encode import IGNORED, Encoded
-from alt_lite.tokens.families import FAMILIES
 
 CPU = Device("cpu", "CPU", 16 * 10**9)
 NEW = ("phi3", "smollm3", "gpt_oss", "gemma4_text", "gemma4", "gemma4_moe", "qwen3_5_text", "qwen3_5")

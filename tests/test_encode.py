@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from alt_lite.config import load_recipe
 from alt_lite.data.rows import TrainingRow
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES, Control
 from alt_lite.method.targets import TARGETS
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import IGNORED, encode_prompt, encode_row, encode_rows
-from alt_lite.tokens.families import FAMILIES, Control
 
 CONTROLS = ("<think>", "</think>", "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
 

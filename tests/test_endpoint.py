@@ -15,8 +15,8 @@ from servers import Answer, completion, failure, free_port, missing_for_serve, s
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
+from alt_lite.families.splitting import split_completion
 from alt_lite.generate.endpoint import Endpoint, Ids, Reply, Sampling, ask, check
-from alt_lite.method.structure import split_completion
 
 KEY = "sk-never-to-be-shown-0123456789"
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.model.exporting import export, gguf_file, gguf_vocab
 from alt_lite.model.load import heed_attn_factor
 from alt_lite.rundir import RunDir, read_json
 from alt_lite.tokens import templates
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import encode_prompt
-from alt_lite.tokens.families import FAMILIES
 
 gguf = pytest.importorskip("gguf")
 R1 = FAMILIES["r1"]

@@ -18,12 +18,13 @@ import pytest
 
 from alt_lite.config import load_recipe
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.model.exporting import hub, serving
 from alt_lite.report import card
 from alt_lite.report.rows import head_rows
 from alt_lite.rundir import read_json
 from alt_lite.tokens import templates
-from alt_lite.tokens.families import FAMILIES
+from alt_lite.tokens.rendering import conversations
 
 R1 = FAMILIES["r1"]
 
@@ -57,7 +58,7 @@ def go_rendered(template: str, values: dict) -> str:
         'and $last (ne .Role "assistant")': lambda scope: scope["last"] and scope["dot"]["Role"] != "assistant",
         'eq .Role "user"': lambda scope: scope["dot"]["Role"] == "user",
         'eq .Role "assistant"': lambda scope: scope["dot"]["Role"] == "assistant",
-        ".System": lambda scope: scope["dot"]["System"],
+        ".System": lambda scope: scope["dot"].get("System"),
     }
     parts = re.split(r"\{\{ (.*?) \}\}", template, flags=re.DOTALL)
 
@@ -100,14 +101,18 @@ def ollama_values(messages: list[dict]) -> dict:
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_go_template_writes_the_familys_own_prompt(family):
-    for messages in templates.CONVERSATIONS.values():
-        if any("</think>" in m["content"] for m in messages):
-            continue  # Ollama takes the trace out itself and hands it over apart
+    for messages in for_ollama(family):
         assert go_rendered(templates.go(family), ollama_values(messages)) == "".join(family.prompt(messages))
     unfinished = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     values = ollama_values(unfinished)
     values["Messages"][1]["Thinking"] = "t"
-    assert go_rendered(templates.go(family), values).endswith("<think>\nt\n</think>\n\nb")
+    assert go_rendered(templates.go(family), values).endswith(f"{family.think}t{family.think_end}{family.after_trace}b")
+
+
+def for_ollama(family) -> list[list[dict]]:
+    """Conversations without traces, which Ollama takes out itself and hands over apart, and without blanks, which its templates cannot cut."""
+    found = conversations(family)
+    return [[{**m, "content": m["content"].strip()} for m in found[name]] for name in ("one turn", "system", "several turns") if name in found]
 
 
 GO = """package main
@@ -132,37 +137,37 @@ func main() {
 def test_go_itself_renders_the_templates_so(tmp_path):
     (tmp_path / "main.go").write_text(GO)
     subprocess.run(["go", "build", "-o", "render", "main.go"], cwd=tmp_path, check=True, env={**os.environ, "GOCACHE": str(tmp_path / "cache")})
-    conversations = [m for m in templates.CONVERSATIONS.values() if not any("</think>" in turn["content"] for turn in m)]
     for family in FAMILIES.values():
+        told = for_ollama(family)
         (tmp_path / "template").write_text(templates.go(family))
-        data = json.dumps([ollama_values(messages) for messages in conversations])
+        data = json.dumps([ollama_values(messages) for messages in told])
         out = subprocess.run([tmp_path / "render", tmp_path / "template"], input=data.encode(), capture_output=True, check=True).stdout
-        assert out.decode().split("\0")[:-1] == ["".join(family.prompt(messages)) for messages in conversations]
+        assert out.decode().split("\0")[:-1] == ["".join(family.prompt(messages)) for messages in told]
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_jinja_template_writes_the_familys_own_prompt(family, tokens):
     rendered = {
         name: tokens.fast.apply_chat_template(messages, chat_template=templates.jinja(family), tokenize=False, add_generation_prompt=True)
-        for name, messages in templates.CONVERSATIONS.items()
+        for name, messages in conversations(family).items()
     }
-    assert rendered == {name: "".join(family.prompt(messages)) for name, messages in templates.CONVERSATIONS.items()}
+    assert rendered == {name: "".join(family.prompt(messages)) for name, messages in conversations(family).items()}
 
 
 def test_a_modelfile_names_the_smallest_file_stops_sampling_and_system(exported):
     text = (exported / "Modelfile").read_text(encoding="utf-8")
     assert "FROM ./small-q8_0.gguf\n" in text and "PARAMETER temperature 0\n" in text and "num_ctx 512" in text and "SYSTEM" not in text
-    qwen = serving.modelfile(load_recipe("qwen3_4b"), Path("x-q8_0.gguf"), "Be\ncareful.", 40960)
+    qwen = serving.modelfile(load_recipe("qwen3_4b"), FAMILIES["qwen3"], Path("x-q8_0.gguf"), "Be\ncareful.", 40960)
     assert 'SYSTEM """Be\ncareful."""\n' in qwen
     assert re.findall(r"PARAMETER (.*)", qwen) == [
         "temperature 0.6", "top_p 0.95", "top_k 20", "repeat_penalty 1", "num_ctx 16384", 'stop "<|im_start|>"', 'stop "<|im_end|>"',
     ]
-    r1 = serving.modelfile(load_recipe("r1_7b"), Path("x.gguf"), None, 131072)
+    r1 = serving.modelfile(load_recipe("r1_7b"), R1, Path("x.gguf"), None, 131072)
     assert re.search(r'TEMPLATE """(.*?)"""', r1, re.DOTALL)[1] == templates.go(R1) and "top_k" not in r1
     assert 'stop "<｜User｜>"' in r1 and "think>\"" not in r1.rpartition('"""')[2]
     for system in ('say """', "no\u00a0break"):
         with pytest.raises(UserError, match="Modelfile"):
-            serving.modelfile(load_recipe("r1_7b"), Path("x.gguf"), system, 1)
+            serving.modelfile(load_recipe("r1_7b"), R1, Path("x.gguf"), system, 1)
 
 
 def test_the_vllm_script_serves_merged_or_base_and_adapter(exported, run, tmp_path):

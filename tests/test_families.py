@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from alt_lite.data.rows import TrainingRow
 from alt_lite.errors import UserError
+from alt_lite.families import ALL_CONTROLS
 from alt_lite.method.targets import TARGETS, Mark, render
 from alt_lite.tokens import tokenizer as tokenizers_io
-from alt_lite.tokens.encode import IGNORED, encode_prompt, encode_row, encode_rows, row_messages
-from alt_lite.tokens.families import ALL_CONTROLS
+from alt_lite.tokens.encode import IGNORED, encode_prompt, encode_row, encode_rows, row_messages, spelling
 
 GOLDEN = Path(__file__).parent / "golden"
 def rows() -> list[tuple[str, TrainingRow]]:
@@ -47,9 +47,8 @@ def rows() -> list[tuple[str, TrainingRow]]:
 
 def target_text(tokens, row: TrainingRow, kind: str) -> str:
     """What is trained, written out as one text."""
-    family = tokens.family
-    spelled = {Mark.THINK: "".join(family.completion_prefix()), Mark.THINK_END: "</think>", Mark.END: family.end}
-    return "".join(spelled[text] if isinstance(text, Mark) else text for text, trained in render(row, kind) if trained)
+    spelled = spelling(tokens.family)
+    return "".join("".join(spelled[text]) if isinstance(text, Mark) else text for text, trained in render(row, kind) if trained)
 
 
 def test_ids_and_labels_are_the_golden_ones(named):
@@ -89,7 +88,7 @@ def test_prompts_are_rendered_as_the_official_template_does(named):
     template = real.path(f"tokenizers/chat_templates/{TEMPLATES[tokens.family.name]}").read_text(encoding="utf-8")
     for messages in CONVERSATIONS:
         official = tokens.fast.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
-        if not tokens.family.chatml:  # the file ends its text with what the tokenizer's own template begins with
+        if tokens.family.bos:  # the file ends its text with what the tokenizer's own template begins with
             official = official.removesuffix(real.BOS)
         ids = encode_prompt(tokens, messages)
         assert tokens.decode(ids) == official

@@ -13,6 +13,7 @@ import pytest
 import real
 
 from alt_lite.evals.judging.refusal import classify
+from alt_lite.families.splitting import split_completion
 from alt_lite.method import structure
 
 HERE = Path(__file__).parent / "free_text"
@@ -61,7 +62,7 @@ def test_star1s_refusing_traces_assess_harm_as_harmful():
     """A third of STAR-1's answers refuse nothing (advice, history, corrections): their traces find no harm to
     refuse, so that 0.90 of all traces is not reached, and not wanted."""
     mine = [json.loads(line) for line in real.path("star1/star1_half.jsonl").read_text("utf-8").splitlines()]
-    parts = [structure.split_completion(row["response"], False) for row in mine]
+    parts = [split_completion(row["response"], False) for row in mine]
     harmful = [structure.find(trace or "").verdict == "harmful" for trace, _ in parts]
     refused = [ok for ok, (_, answer) in zip(harmful, parts, strict=True) if classify(answer or "") != "none"]
     print(f"\nSTAR-1: harmful in {share(harmful):.3f} of {len(harmful)} traces, in {share(refused):.3f} of the {len(refused)} whose answer refuses")

@@ -19,8 +19,8 @@ from alt_lite.evals import runner, score
 from alt_lite.evals.judging.judges import JUDGES
 from alt_lite.evals.tasks import TASKS
 from alt_lite.evals.tasks.benchmark import Item, load
+from alt_lite.families.splitting import split_completion
 from alt_lite.generate.engine import Response
-from alt_lite.method.structure import split_completion
 
 pytest.importorskip("inspect_ai", reason='pip install "alt-lite[inspect]"')
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import small
 
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.tokens import templates, tokenizer
-from alt_lite.tokens.families import FAMILIES
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 
@@ -18,16 +21,19 @@ def laid(folder, family: str, template: str | None = "own", **settings):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_familys_own_template_is_taken_and_every_other_family_is_refused_by_name(tmp_path, family):
+def test_a_familys_own_template_is_taken_and_found_to_be_its_own(tmp_path, family):
     folder = laid(tmp_path / family, family)
     assert tokenizer.load(folder, FAMILIES[family]).template == templates.jinja(FAMILIES[family])
-    others = [other for other in FAMILIES.values() if other.name != family and set(other.controls) <= set(FAMILIES[family].controls)]
-    assert others
-    for other in others:
-        with pytest.raises(UserError) as refused:
-            tokenizer.load(folder, other)
-        assert f"of family {other.name!r}: for the conversation 'one turn' it writes" in refused.value.message
-        assert refused.value.fix == f"model.family={family}, whose prompts it writes"
+    found = tokenizer.load(folder, None, "simplescaling/s1-32B" if family == "s1" else None)
+    assert found.family == FAMILIES[family] and "its chat template writes that family's prompts" in found.reason
+
+
+@pytest.mark.parametrize("family, other", [("qwen3", "qwen3_thinking"), ("qwen3_thinking", "qwen3"), ("qwen3_5", "qwen3"), ("r1", "r1_0528"), ("r1_0528", "r1"), ("qwen3_thinking", "chatml")])
+def test_a_family_with_other_turns_or_tags_is_refused_and_the_right_one_named(tmp_path, family, other):
+    with pytest.raises(UserError) as refused:
+        tokenizer.load(laid(tmp_path, family), FAMILIES[other])
+    assert f"of family {other!r}: for the conversation 'one turn' it writes" in refused.value.message
+    assert refused.value.fix == f"model.family={family}, whose prompts it writes"
 
 
 def test_both_texts_are_shown_around_the_first_difference(tmp_path):
@@ -38,15 +44,58 @@ def test_both_texts_are_shown_around_the_first_difference(tmp_path):
 
 
 @pytest.mark.parametrize("template, wrong", [
-    ("{{ raise_exception('no system') if messages[0].role == 'system' }}" + CHATML, "'system' it fails (no system)"),
     ("{% for m in", "it fails"),
-    (CHATML.replace("{{ m.content }}", "{{ m.content.strip() }}"), "'system' it writes"),
-    ("{% if messages[0].role != 'system' %}<|im_start|>system\nYou are kind.<|im_end|>\n{% endif %}" + CHATML, "You are kind."),
+    (CHATML.replace("<|im_end|>\n{% endfor %}", "<|im_end|>{% endfor %}"), "it writes"),
+    (CHATML.replace("{{ m.content }}", "{{ m.content.upper() }}"), "it writes"),
+    ("{{ raise_exception('say something') if messages | length > 1 }}" + CHATML, "it fails (say something)"),
 ])
 def test_a_template_that_writes_no_familys_prompts_or_fails_is_refused(tmp_path, template, wrong):
-    with pytest.raises(UserError) as refused:
-        tokenizer.load(laid(tmp_path, "qwen3", template), FAMILIES["qwen3"])
-    assert wrong in refused.value.message and "\n" not in refused.value.message and "qwen3_thinking" in refused.value.fix
+    for family in (FAMILIES["qwen3"], None):
+        with pytest.raises(UserError) as refused:
+            tokenizer.load(laid(tmp_path / str(family is None), "qwen3", template), family)
+        assert wrong in refused.value.message and "\n" not in refused.value.message and "qwen3_thinking" in refused.value.fix
+
+
+@pytest.mark.parametrize("template, changed", [
+    ("{% if messages[0].role != 'system' %}<|im_start|>system\nYou are kind.<|im_end|>\n{% endif %}" + CHATML, {"no_system": "<|im_start|>system\nYou are kind.<|im_end|>\n", "earlier": "kept"}),
+    ("{{ raise_exception('no system') if messages[0].role == 'system' }}" + CHATML, {"system": None, "earlier": "kept"}),
+    (CHATML.replace("{{ m.content }}", "{{ m.content.strip() }}"), {"system_cut": "both", "user_cut": "both", "assistant_cut": "both", "earlier": "kept"}),
+    (CHATML.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}"), {"earlier": "dropped"}),
+    ("<|im_start|>system\n# Date: {{ strftime_now('%d %b %Y') }}\n{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}<|im_end|>\n" + CHATML.replace("<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n", "{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"),
+     {"system": "<|im_start|>system\n# Date: 01 Aug 2025\n{}<|im_end|>\n", "no_system": "<|im_start|>system\n# Date: 01 Aug 2025\n<|im_end|>\n", "earlier": "kept"}),
+])
+def test_what_differs_between_a_familys_models_is_taken_from_the_template(tmp_path, template, changed):
+    found = tokenizer.load(laid(tmp_path, "qwen3", template), FAMILIES["qwen3"])
+    assert found.family == replace(FAMILIES["qwen3"], **changed, controls=found.family.controls) and found.template == template
+    assert f"{len(changed)} of its details" in found.reason
+    if found.family.system is None:
+        with pytest.raises(ValueError, match="takes no system message"):
+            found.family.prompt([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
+
+
+def test_a_template_that_reasons_only_when_told_to_is_told_to_and_saved_so(tmp_path, capsys):
+    quiet = CHATML.replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}{% endif %}")
+    found = tokenizer.load(laid(tmp_path / "base", "qwen3", quiet), None)
+    assert found.family.name == "qwen3_thinking" and "reasons only if it is told to" in capsys.readouterr().err
+    tokenizer.save(found, tmp_path / "saved")
+    from transformers import AutoTokenizer
+
+    served = AutoTokenizer.from_pretrained(tmp_path / "saved").apply_chat_template([{"role": "user", "content": "a"}], tokenize=False, add_generation_prompt=True)
+    assert served == "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    assert tokenizer.load(tmp_path / "saved", None).template == found.template
+
+
+def test_a_head_of_a_models_own_cannot_be_made_up(tmp_path):
+    for family in (FAMILIES["gpt_oss"], None):
+        with pytest.raises(UserError, match="has no chat template"):
+            tokenizer.load(laid(tmp_path, "gpt_oss", None), family)
+
+
+@pytest.mark.parametrize("family, kind", [("r1", "qwen2"), ("r1_0528", "qwen3"), ("qwen3", "qwen3"), ("qwen3_5", "qwen3_5"), ("gemma4", "gemma4"), ("llama3", "llama"), ("chatml", "llama")])
+def test_without_a_template_vocabulary_and_architecture_tell_the_family(tmp_path, family, kind):
+    folder = laid(tmp_path, family, None)
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    assert tokenizer.load(folder, None).family.name == family
 
 
 def test_without_a_template_the_familys_is_used_and_that_is_said_once(tmp_path, capsys):
@@ -57,15 +106,11 @@ def test_without_a_template_the_familys_is_used_and_that_is_said_once(tmp_path, 
         assert capsys.readouterr().err.count("has no chat template") == 1
 
 
-def test_a_template_that_keeps_earlier_traces_is_refused_and_a_copy_without_it_works(tmp_path):
-    folder = laid(tmp_path / "base", "qwen3", CHATML)
-    for family, where, how in (("qwen3", "a trace before", ": prompts"), ("qwen3_thinking", "one turn", " with model.family=qwen3: prompts")):
-        with pytest.raises(UserError, match=f"for the conversation '{where}'") as error:
-            tokenizer.load(folder, FAMILIES[family])
-        assert error.value.fix.startswith(f"a copy of the folder without its chat template{how} are then those of family qwen3, which drops")
-    (folder / "chat_template.jinja").unlink()
-    tokenizer.save(tokenizer.load(folder, FAMILIES["qwen3"]), tmp_path / "saved")
-    assert tokenizer.load(tmp_path / "saved", FAMILIES["qwen3"]).fast.chat_template == templates.jinja(FAMILIES["qwen3"])
+def test_earlier_traces_that_a_template_keeps_are_written_with_their_control_tokens(tmp_path):
+    tokens = tokenizer.load(laid(tmp_path, "qwen3", CHATML), None)
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "<think>\nt\n</think>\n\nb"}, {"role": "user", "content": "</think>"}]
+    ids = tokens.encode(tokens.family.prompt(messages))
+    assert ids.count(tokens.ids["<think>"]) == ids.count(tokens.ids["</think>"]) == 1
 
 
 def test_of_several_templates_the_default_is_the_one_compared_and_saved(tmp_path):
@@ -82,6 +127,8 @@ def test_of_several_templates_the_default_is_the_one_compared_and_saved(tmp_path
 
 
 def test_what_the_makers_advise_stands_with_the_family():
-    assert {name: (family.top_k, family.parser) for name, family in FAMILIES.items()} == {
-        "r1": (None, "deepseek_r1"), "r1_0528": (None, "deepseek_r1"), "qwen3": (20, "qwen3"), "qwen3_thinking": (20, "deepseek_r1"),
+    assert {name: (family.sampling.temperature, family.sampling.top_p, family.sampling.top_k, family.parser) for name, family in FAMILIES.items()} == {
+        "r1": (0.6, 0.95, None, "deepseek_r1"), "r1_0528": (0.6, 0.95, None, "deepseek_r1"), "qwen3": (0.6, 0.95, 20, "qwen3"), "qwen3_thinking": (0.6, 0.95, 20, "deepseek_r1"),
+        "qwen3_5": (1.0, 0.95, 20, "qwen3"), "smollm3": (0.6, 0.95, None, "deepseek_r1"), "gpt_oss": (1.0, 1.0, None, "openai_gptoss"), "gemma4": (1.0, 0.95, 64, "gemma4"),
+        "phi4_mini_reasoning": (0.8, 0.95, None, None), "s1": (0.0, 1.0, None, None), "chatml": (0.6, 0.95, None, None), "llama3": (0.6, 0.9, None, None),
     }

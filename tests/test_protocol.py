@@ -21,6 +21,7 @@ from alt_lite.evals.judging import guards
 from alt_lite.evals.judging.agreement import agreement, read_label, side
 from alt_lite.evals.suites import SUITES
 from alt_lite.evals.tasks import TASKS
+from alt_lite.families import FAMILIES
 from alt_lite.generate.engine import Ask, Decoding, Response, here
 from alt_lite.model import backend, load
 from alt_lite.rundir import read_json, read_rows
@@ -252,7 +253,7 @@ def evaluation_engine(url: str, model: str):
     from alt_lite.generate.endpoint import Endpoint
     from alt_lite.generate.engine import served
 
-    return served(Endpoint(url, model, concurrency=1), opens_trace=True)
+    return served(Endpoint(url, model, concurrency=1), FAMILIES["r1"])
 
 
 @pytest.fixture(scope="module")
@@ -386,10 +387,10 @@ def test_a_model_is_evaluated_with_the_sampling_that_it_is_exported_with(copies)
     from alt_lite.model.exporting import serving
 
     device = backend.device()
-    for family, top_k in (("qwen3", 20), ("qwen3_thinking", 20), ("r1", None)):
+    for family, *advice in (("qwen3", 0.6, 0.95, 20), ("qwen3_thinking", 0.6, 0.95, 20), ("r1", 0.6, 0.95, None), ("gemma4", 1.0, 0.95, 64), ("phi4_mini_reasoning", 0.8, 0.95, None)):
         recipe = load_recipe("qwen3_4b", (f"model.family={family}", "model.gpu_gb=null", "eval.suite=quick", f"eval.data={copies}", "eval.limit=2"))
         settings = protocol.build(recipe, decide(recipe, device), device).settings
-        assert (settings.temperature, settings.top_p, settings.top_k) == (0.6, 0.95, top_k)
-        assert serving.sampling(recipe) == {"temperature": 0.6, "top_p": 0.95, **({"top_k": top_k} if top_k else {})}
+        assert [settings.temperature, settings.top_p, settings.top_k] == advice
+        assert serving.sampling(recipe) == {key: value for key, value in zip(("temperature", "top_p", "top_k"), advice, strict=True) if value is not None}
     greedy = load_recipe("qwen3_4b", ("model.gpu_gb=null", "eval.suite=quick", f"eval.data={copies}", "eval.limit=2", "eval.temperature=0"))
     assert protocol.build(greedy, decide(greedy, device), device).settings.top_k is None

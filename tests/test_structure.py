@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alt_lite.families.splitting import split_completion
 from alt_lite.method import structure
 
 REAL = Path(os.environ.get("ALT_LITE_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -281,7 +282,7 @@ def test_numbers_and_lists_do_not_end_a_sentence():
     ("<think>a</think> <think>\nb\n</think>\nc", False, ("a\n\nb", "c")), ("a</think>b <think>c</think>", True, ("a", "b <think>c</think>")), ("<think>a</think><think>b", False, ("a", "<think>b")),
 ])
 def test_completion_splits_at_the_first_tag(completion, opened, parts):
-    assert structure.split_completion(completion, opened) == parts
+    assert split_completion(completion, opened) == parts
 
 
 def test_no_trace_gives_nulls():
@@ -350,7 +351,7 @@ def traces_of_star1() -> list[tuple[str | None, str | None]]:
     if not file.exists():
         pytest.skip("the STAR-1 traces are not here")
     rows = [json.loads(line)["response"] for line in file.read_text(encoding="utf-8").splitlines()]
-    return [structure.split_completion(row, False) for row in rows]
+    return [split_completion(row, False) for row in rows]
 
 
 def test_natural_traces_that_refuse_are_harmful():

@@ -25,7 +25,7 @@ BENIGN = TrainingRow(
 
 def written(row: TrainingRow, kind: str, answer=None) -> str:
     """The completion as R1 writes it, with what is not trained in brackets."""
-    spelled = {Mark.THINK: "", Mark.THINK_END: "</think>", Mark.END: "<END>"}
+    spelled = {Mark.THINK: "", Mark.THINK_END: "\n</think>", Mark.ANSWER: "\n\n", Mark.ALONE: "", Mark.END: "<END>"}
     return "".join(spelled[text] if isinstance(text, Mark) else text for text, _ in render(row, kind, answer))
 
 

@@ -35,10 +35,10 @@ def main() -> None:
     given = parse()
     engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     from alt_lite.decide import Device
+    from alt_lite.families import FAMILIES
     from alt_lite.generate import local
     from alt_lite.model.load import load_full, with_adapter
     from alt_lite.tokens import tokenizer
-    from alt_lite.tokens.families import FAMILIES
 
     tokens = tokenizer.load(given.folder, FAMILIES["r1"])
     load = lambda: load_full(given.folder, Device("cpu", "cpu", 0))  # noqa: E731

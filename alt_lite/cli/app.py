@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from alt_lite.cli import data_verbs, dataset_verbs, eval_verbs, export_verbs, run_verbs, tiny_verbs
+from alt_lite.cli import data_verbs, dataset_verbs, eval_verbs, export_verbs, family_verbs, run_verbs, tiny_verbs
 from alt_lite.console import say, tolerate
 from alt_lite.errors import (
     EXIT_OUT_OF_TIME,
@@ -32,7 +32,7 @@ app = typer.Typer(
     name="alt-lite", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Fine-tune small reasoning models to be safer, and measure what changed.",
 )
-for module in (run_verbs, data_verbs, eval_verbs, export_verbs):
+for module in (run_verbs, data_verbs, family_verbs, eval_verbs, export_verbs):
     module.register(app)
 app.add_typer(tiny_verbs.app, name="tiny")
 app.add_typer(dataset_verbs.app, name="data")

@@ -71,7 +71,7 @@ def _column(file: Path, columns: Sequence[str], given: str | None, names: Sequen
 
 
 def _row(number: int, row: Mapping[str, Any], text: str, asked: str | None) -> dict[str, Any]:
-    from alt_lite.method.structure import split_completion
+    from alt_lite.families.splitting import split_completion
 
     completion = str(row[text] or "")
     trace, answer = split_completion(completion, prompt_opened_trace=False)

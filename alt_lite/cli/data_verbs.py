@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from alt_lite import config
-from alt_lite.cli.run_verbs import Name, Overrides
-from alt_lite.console import emit, json_line, results
+from alt_lite.cli.run_verbs import Overrides
+from alt_lite.console import emit, json_line, results, say
 from alt_lite.data.rows import read_jsonl, read_training_rows, summarise
 from alt_lite.errors import UserError
-from alt_lite.method.structure import describe, split_completion
+from alt_lite.families.splitting import split_completion
+from alt_lite.method.structure import describe
+from alt_lite.method.targets import TARGETS
+
+if TYPE_CHECKING:
+    from alt_lite.tokens.encode import Encoded
+    from alt_lite.tokens.tokenizer import Tokens
 
 
 def register(app: typer.Typer) -> None:
@@ -23,35 +30,82 @@ def register(app: typer.Typer) -> None:
 
 
 def mask(
-    name: Name, overrides: Overrides = None,
+    name: Annotated[str | None, typer.Argument(help="a recipe's name or path; not needed with --model and --data")] = None,
+    overrides: Overrides = None,
+    model: Annotated[str | None, typer.Option(help="a model's folder or hub id, of which tokenizer, chat template and config.json are read")] = None,
+    data: Annotated[Path | None, typer.Option(help="anybody's rows: prompts and responses, conversations, or TrainingRows")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="ours=theirs, for --data: prompt, response, messages, trace, system, history")] = None,
     rows: Annotated[Path | None, typer.Option(help="a JSONL file of TrainingRows; default: the recipe's own")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="a tokenizer's folder; default: the model's")] = None,
     n: Annotated[int, typer.Option(min=1, help="rows shown")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="id, input_ids and labels per line")] = False,
 ) -> None:
-    """Show what training would see of a row: what is trained in green, the prompt dim."""
-    from alt_lite.dataset import rows_for
+    """Show what training would see of a row, prompt and trained part apart.
+
+    `mask --model FOLDER_OR_HUB_ID --data FILE` shows it for any model and anybody's rows, without a recipe.
+    """
+    from alt_lite.families import FAMILIES
     from alt_lite.model.backend import prepare_environment
+    from alt_lite.model.load import load_tokens
     from alt_lite.report.tables import coloured_row
     from alt_lite.tokens import tokenizer as tokenizers_io
-    from alt_lite.tokens.encode import encode_rows
-    from alt_lite.tokens.families import FAMILIES
 
-    recipe = config.load_recipe(name, overrides or [])
+    if name and "=" in name:  # the first override, where no recipe is named
+        name, overrides = None, [name, *(overrides or [])]
+    if not name and not (data and (model or tokenizer)):
+        raise UserError("whose rows, and which model?", "mask NAME of a recipe, or mask --model FOLDER_OR_HUB_ID --data FILE")
+    given = [f"model.name={model}", *([] if name else ["model.family=auto"])] if model else [] if name else ["model.family=auto"]
+    recipe = config.load_recipe(name or "r1_1_5b", [*given, *(overrides or [])])
     prepare_environment()
-    if tokenizer:
-        tokens = tokenizers_io.load(tokenizer, FAMILIES[recipe.model.family])
-    else:
-        from alt_lite.model.load import load_tokens
-
-        tokens = load_tokens(recipe.model)
-    picked = (read_training_rows(rows) if rows else rows_for(recipe, look=True))[:n]
-    for encoded in encode_rows(tokens, picked, recipe.data.target, recipe.model.max_length, recipe.data.answer):
+    tokens = tokenizers_io.load(tokenizer.expanduser(), FAMILIES.get(recipe.model.family), recipe.model.name) if tokenizer else load_tokens(recipe.model)
+    if recipe.model.family == "auto":
+        say(f"model.family = {tokens.family.name}: {tokens.reason}")
+    shown = 0
+    for encoded in _masked(recipe, tokens, data.expanduser() if data else None, column or [], rows, n):
+        shown += 1
         if as_json:
-            line = {"id": encoded.id, "input_ids": encoded.input_ids, "labels": encoded.labels}
-            emit(json_line(line))
+            emit(json_line({"id": encoded.id, "input_ids": encoded.input_ids, "labels": encoded.labels}))
         else:
             results.print(coloured_row(tokens, encoded))
+    if not shown:
+        raise UserError("no row can be trained on", "the reasons stand above; data.target=NAME chooses another target")
+
+
+def _masked(recipe: config.Recipe, tokens: Tokens, data: Path | None, column: list[str], rows: Path | None, n: int) -> Iterator[Encoded]:
+    """Encode the first `n` rows: the recipe's or a file's for its target, anybody's as they stand unless a target is named."""
+    from alt_lite.config.peek import are_training_rows
+    from alt_lite.data import spoken
+    from alt_lite.data.sources import Place, open_table, parse_columns
+    from alt_lite.dataset import rows_for
+    from alt_lite.tokens.encode import encode_row, encode_rows
+
+    target, answer = recipe.data.target, recipe.data.answer
+    if data is None or (not column and are_training_rows(data)):
+        picked = read_training_rows(data or rows) if data or rows else rows_for(recipe, look=True)
+        yield from encode_rows(tokens, picked[:n], target, recipe.model.max_length, answer)
+        return
+    asked = recipe.origin["data.target"] == "command line"
+    if asked and set(TARGETS[target].needs) - {"source_trace", "source_answer"}:
+        raise UserError(
+            f"data.target={target} writes steps, which rows as they stand do not have", f"data.source={data} in a recipe builds a set of them; data.target=natural or no_cot shows them as they are"
+        )
+    table, untraced = open_table(Place(str(data), data, columns=parse_columns(column)), ("prompt", "response")), 0
+    shown = 0
+    for name, row in spoken.rows(table):
+        if shown == n:
+            break
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            untraced += not row.source_trace
+            encoded = encode_row(tokens, row, target if asked else "natural" if row.source_trace else "no_cot", answer)
+        except ValueError as error:
+            say(f"mask: {name} is not shown: {error}")
+            continue
+        shown += 1
+        yield encoded
+    if untraced and not asked:
+        say(f"mask: {untraced} of these rows have no trace: an empty one stands before their answer (data.target=no_cot)")
 
 
 def structure(

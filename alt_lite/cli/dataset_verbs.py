@@ -44,7 +44,6 @@ def build(
     from alt_lite import dataset
     from alt_lite.decide import decide
     from alt_lite.model import backend
-
     if path is None and Path(source).expanduser().exists():
         path = Path(source)  # a set to build from, even where it is a JSONL, which a recipe takes for finished rows
     pairs = {
@@ -100,17 +99,17 @@ def inspect(
     """Show what a set holds: schema, labels, lengths, duplicates, overlap, structure, one coloured example."""
     from alt_lite.data.inspection import facts
     from alt_lite.dataset import evaluation_prompts
+    from alt_lite.families import FAMILIES
     from alt_lite.model.backend import prepare_environment
     from alt_lite.model.load import load_tokens
     from alt_lite.report import inspection
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.encode import encode_rows
-    from alt_lite.tokens.families import FAMILIES
 
     resolved = config.load_recipe(recipe or "tiny", overrides or [])
     prepare_environment()
     rows, schema, dropped = _rows_of(file.expanduser(), column or [], most)
-    tokens = tokenizers_io.load(tokenizer.expanduser(), FAMILIES[resolved.model.family]) if tokenizer else load_tokens(resolved.model)
+    tokens = tokenizers_io.load(tokenizer.expanduser(), FAMILIES.get(resolved.model.family) if recipe else None) if tokenizer else load_tokens(resolved.model)
     if not (tokenizer or recipe):
         say("tokens are the embedded model's, which are shorter than a real model's: --recipe NAME or --tokenizer DIR counts yours")
     limit = resolved.model.max_length if tokenizer or recipe else None
@@ -136,7 +135,7 @@ def _rows_of(file: Path, column: list[str], most: int) -> tuple[list[TrainingRow
     from alt_lite.data.report import texts
     from alt_lite.data.rows import read_training_rows
     from alt_lite.data.sources import Place, open_table, parse_columns
-    from alt_lite.tokens.families import ALL_CONTROLS
+    from alt_lite.families import ALL_CONTROLS
 
     if not column and are_training_rows(file):
         return read_training_rows(file), {name: str(field.annotation) for name, field in TrainingRow.model_fields.items()}, {}
@@ -171,17 +170,19 @@ def generate(
     from alt_lite import selfdata
     from alt_lite.data.rows import read_training_rows
     from alt_lite.dataset import rows_for
+    from alt_lite.families import FAMILIES
     from alt_lite.generate.engine import Decoding
     from alt_lite.model import backend
-    from alt_lite.tokens.families import FAMILIES
+    from alt_lite.settle import settled
 
     resolved = config.load_recipe(name, [*([f"model.name={model}"] if model else []), *(overrides or [])])
     backend.prepare_environment()
+    judge = _guard(guard or ("world" if resolved.data.source == "tiny" else None), guard_model, resolved)
     if not resolved.endpoint.url:  # else the model is on the server
         backend.require_fit(resolved, backend.device())
-    judge = _guard(guard or ("world" if resolved.data.source == "tiny" else None), guard_model, resolved)
+        resolved = settled(resolved)
     asked = (read_training_rows(rows.expanduser()) if rows else rows_for(resolved, look=True))[:limit]
-    chosen_k = top_k if top_k is not None else FAMILIES[resolved.model.family].top_k or 0
+    chosen_k = top_k if top_k is not None else (family.sampling.top_k if (family := FAMILIES.get(resolved.model.family)) else None) or 0
     room = min(selfdata.PUBLISHED.max_new_tokens, resolved.model.max_length or 16384)
     decoding = Decoding(max_new_tokens or room, temperature, top_p, chosen_k or None)
     if max_new_tokens is None and room < 16384:

@@ -69,7 +69,7 @@ def export(
                 results.print(str(path), markup=False, soft_wrap=True)
             if "ollama" in targets:
                 smallest = min(paths.values(), key=lambda path: path.stat().st_size)
-                _ollama(recipe, smallest, gguf_file.plan(source.merged, "f16").config["max_position_embeddings"])
+                _ollama(recipe, run, smallest, gguf_file.plan(source.merged, "f16").config["max_position_embeddings"])
             if "vllm" in targets:
                 _vllm(recipe, run, folder)
     if "hub" in targets:
@@ -102,34 +102,37 @@ def _writing(run: Path, listed: bool) -> Iterator[None]:
 def _source(run: Path, recipe: Recipe) -> Source:
     """The merged folder, with texts and prompts of its own training rows to compare by."""
     from alt_lite.data.rows import read_training_rows
+    from alt_lite.families import FAMILIES
     from alt_lite.model.exporting.export import Source
     from alt_lite.tokens import tokenizer as tokenizers_io
     from alt_lite.tokens.encode import encode_prompt, row_messages
-    from alt_lite.tokens.families import FAMILIES
 
-    merged, family = run / "merged", FAMILIES[recipe.model.family]
-    tokens = tokenizers_io.load(merged, family)
+    merged = run / "merged"
+    tokens = tokenizers_io.load(merged, FAMILIES[recipe.model.family])
     rows = read_training_rows(run / "data" / "train.jsonl")[:_COMPARED_ROWS]
     texts = [text for row in rows for text in (row.prompt, row.reasoning, row.answer) if text]
-    return Source(merged, run.resolve().name, family, texts, [encode_prompt(tokens, row_messages(row)) for row in rows[:_COMPARED_PROMPTS]])
+    return Source(merged, run.resolve().name, tokens.family, texts, [encode_prompt(tokens, row_messages(row)) for row in rows[:_COMPARED_PROMPTS]])
 
 
-def _ollama(recipe: Recipe, gguf: Path, context: int) -> None:
+def _ollama(recipe: Recipe, run: Path, gguf: Path, context: int) -> None:
     from alt_lite.dataset import system_prompt
+    from alt_lite.families import FAMILIES
     from alt_lite.model.exporting import serving
+    from alt_lite.tokens import tokenizer as tokenizers_io
 
     path = gguf.parent / "Modelfile"
-    write_text(path, serving.modelfile(recipe, gguf, system_prompt(recipe), context))
+    family = tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family]).family
+    write_text(path, serving.modelfile(recipe, family, gguf, system_prompt(recipe), context))
     say(f"export: {path}, of {gguf.name}, which is the smallest")
     results.print(f"cd {path.parent} && ollama create {serving.model_name(gguf.stem)} -f Modelfile", markup=False, soft_wrap=True)
 
 
 def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.dataset import system_prompt
+    from alt_lite.families import FAMILIES
     from alt_lite.model import load
     from alt_lite.model.exporting import serving
     from alt_lite.tokens import tokenizer as tokenizers_io
-    from alt_lite.tokens.families import FAMILIES
 
     tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family])  # its template is the one trained with, or this is refused
     manifest = RunDir(run).manifest

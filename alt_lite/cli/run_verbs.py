@@ -74,8 +74,8 @@ def check(name: Name, overrides: Overrides = None) -> None:
     from alt_lite.rundir import default_folder
 
     resolved = config.load_recipe(name, overrides or [])
-    here, decisions = recipe.prepare(resolved)
-    recipe.check(resolved, here, decisions, default_folder(resolved), recipe.look_at_rows(resolved, decisions), example=True)
+    settled, here, decisions = recipe.prepare(resolved)
+    recipe.check(settled, here, decisions, default_folder(resolved), recipe.look_at_rows(settled, decisions), example=True)
     results.print("ready", markup=False)
 
 

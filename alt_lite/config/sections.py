@@ -17,6 +17,10 @@ Target = Literal[
     "alttrain_permuted", "alttrain_filler", "alttrain_assessment_in_answer", "r1act", "r1act_empty_trace", "direct_refusal",
     "no_cot", "answer_only", "natural", "short", "template", "safepath",
 ]
+# The keys of families.FAMILIES; the same test.
+Family = Literal[
+    "auto", "r1", "r1_0528", "qwen3", "qwen3_thinking", "qwen3_5", "smollm3", "gpt_oss", "gemma4", "phi4_mini_reasoning", "s1", "chatml", "llama3",
+]
 Origin = Literal["default", "recipe", "command line"]
 Suite = Literal["tiny", "tiny_dev", "quick", "compact", "safety", "utility", "full", "r1act", "thinksafe", "none"]
 
@@ -27,7 +31,7 @@ class _Section(BaseModel):
 
 class ModelSection(_Section):
     name: str = Field(description="hub id, folder, or `embedded` for the model in this package")
-    family: Literal["r1", "r1_0528", "qwen3", "qwen3_thinking"] = Field(description="prompt format and control tokens")
+    family: Family = Field("auto", description="prompt format and tags of the trace (python -m alt_lite families); auto: found in tokenizer, chat template and config.json")
     revision: str | None = Field(None, description="hub commit; null: the newest, and run.json records it")
     backend: Literal["auto", "unsloth", "transformers"] = Field("auto", description="what loads and trains the model")
     load_in_4bit: bool = Field(True, description="NF4 with double quantisation while training (QLoRA)")
@@ -118,7 +122,7 @@ class EvalSection(_Section):
     precision: Literal["auto", "16bit", "4bit"] = Field("auto", description="of base and tuned alike")
     base_from: str | None = Field(None, description="folder of a run whose responses are reused where they are the same; null: any run beside this one")
     max_new_tokens: int | None = Field(None, ge=1, description="generation limit; a cut response is counted as truncated; null: what suite and task need")
-    temperature: float | None = Field(None, ge=0, le=5, description="0: greedy; null: as the suite has it (0.6, as DeepSeek and Qwen advise)")
+    temperature: float | None = Field(None, ge=0, le=5, description="0: greedy; null: as the suite has it, else as the makers of the model's family advise (R1 and Qwen3: 0.6)")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus; null: as the suite has it (0.95, as both advise)")
     top_k: int | None = Field(None, ge=1, description="null: what the model's makers advise where responses are sampled (Qwen3: 20), else off")
     samples: int | None = Field(None, ge=1, description="responses per prompt; null: 1")

@@ -18,6 +18,7 @@ from alt_lite.data.overlap import NearDuplicates, Overlap
 from alt_lite.data.rows import Label, TrainingRow, content_id
 from alt_lite.data.table import Table
 from alt_lite.errors import UserError
+from alt_lite.families.splitting import split_completion
 from alt_lite.method import structure, wording
 from alt_lite.method.sentences import first_sentence, sentences
 from alt_lite.method.targets import LABELS, TARGETS, needs_trace
@@ -200,7 +201,7 @@ def make_row(candidate: Candidate, response: str, table: Table, controls: Collec
         traced: a row without a trace is not usable.
     """
     traced = traced and table.traces
-    trace, answer = structure.split_completion(response, prompt_opened_trace=False)
+    trace, answer = split_completion(response, prompt_opened_trace=False)
     trace, answer = trace or "", answer or ""
     harmful = candidate.label == "harmful"
     language = candidate.language or languages.guess(candidate.prompt)
@@ -245,7 +246,7 @@ def convert(table: Table, controls: Collection[str], most: int, counts: Counts) 
 
 def check_assessment(text: str, label: Label, controls: Collection[str]) -> tuple[str | None, str]:
     """Take one sentence of assessment out of a model's reply: (sentence, `kept`), or (None, why not)."""
-    _, answer = structure.split_completion(text, prompt_opened_trace=False)
+    _, answer = split_completion(text, prompt_opened_trace=False)
     lines = sentences((answer or "").strip())
     if not lines:
         return None, "no sentence"
@@ -273,7 +274,7 @@ def assess(rows: Sequence[TrainingRow], assessor: Assessor, controls: Collection
 def act_row(candidate: Candidate, response: str, table: Table) -> TrainingRow:
     """Read a row of R1-Act's published set, whose refusals are steps already: understanding, assessment,
     and what follows; its benign rows are an answer alone (arXiv 2508.00324, data)."""
-    trace, answer = structure.split_completion(response, prompt_opened_trace="</think>" in response)
+    trace, answer = split_completion(response, prompt_opened_trace="</think>" in response)
     understanding, rest = first_sentence(trace or "")
     parts = [sentence for _, sentence in sentences(rest)]
     last = max((i for i, sentence in enumerate(parts) if structure.assess(sentence)), default=-1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alt_lite.data.rows import Turn
-from alt_lite.method.structure import split_completion
+from alt_lite.families.splitting import split_completion
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     **dict.fromkeys(("system", "developer"), "system"),

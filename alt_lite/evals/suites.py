@@ -16,13 +16,13 @@ _UTILITY = ("gsm8k", "math500", "aime24", "arc", "mmlu", "cmmlu", "mgsm_en", "mg
 
 @dataclass(frozen=True)
 class Suite:
-    """`limit` prompts of each task (None: all); sampled as DeepSeek and Qwen advise for R1 and Qwen3 unless said otherwise;
-    `max_new_tokens` None: what each task needs."""
+    """`limit` prompts of each task (None: all); sampling None: as the makers of the model's family advise, and for a model of no
+    known family as DeepSeek and Qwen do for R1 and Qwen3; `max_new_tokens` None: what each task needs."""
 
     tasks: tuple[str, ...]
     limit: int | None = None
-    temperature: float = 0.6
-    top_p: float = 0.95
+    temperature: float | None = None
+    top_p: float | None = None
     max_new_tokens: int | None = None
     samples: int = 1
 
@@ -36,7 +36,7 @@ SUITES: dict[str, Suite] = {
     # R1-Act's published inference: greedy, 1,024 new tokens (arXiv 2508.00324); its judge is not published.
     "r1act": Suite(("strongreject", "jbb", "wildjailbreak", "xstest_safe"), temperature=0.0, top_p=1.0, max_new_tokens=1024),
     # ThinkSafe's (arXiv 2601.23143); its GPQA is gated and left out, its eight samples of reasoning are eval.samples=8.
-    "thinksafe": Suite(("harmbench", "strongreject", "wildjailbreak", "xstest_safe", "gsm8k", "math500", "aime24"), max_new_tokens=16384),
+    "thinksafe": Suite(("harmbench", "strongreject", "wildjailbreak", "xstest_safe", "gsm8k", "math500", "aime24"), temperature=0.6, top_p=0.95, max_new_tokens=16384),
 }
 
 

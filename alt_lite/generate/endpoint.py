@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from alt_lite.errors import UserError
+from alt_lite.families.splitting import split_completion
 from alt_lite.generate import patience
-from alt_lite.method.structure import split_completion
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from alt_lite.families import Family
+from alt_lite.families.splitting import split_completion
 from alt_lite.generate import endpoint, local
-from alt_lite.method.structure import split_completion
 from alt_lite.tokens.encode import encode_prompt
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -41,7 +42,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back: `text` with the prefill, split at `</think>` (DESIGN section 4); `index` points into
+    """What came back: `text` with the prefill, split at the end of the trace (DESIGN section 4); `index` points into
     what was asked, `n_tokens` is None where a server does not tell, `error` is one line, set only where
     `finish` is "error"."""
 
@@ -67,20 +68,20 @@ def here(tokens: Tokens, load: Callable[[], Any], batch_size: int | None) -> Eng
         prompts = [encode_prompt(tokens, item.messages, item.prefill, item.raw) for item in asked]
         noise = local.Noise(decoding.temperature, decoding.top_p, decoding.top_k, [item.seed for item in asked]) if decoding.temperature else None
         for batch in local.generate(loaded[0], tokens, prompts, decoding.max_new_tokens, batch_size, noise):
-            yield [_response(made, asked[made.index], tokens.family.opens_trace) for made in batch]
+            yield [_response(made, asked[made.index], tokens.family) for made in batch]
 
     return ask
 
 
-def _response(made: local.Generated, item: Ask, opens_trace: bool) -> Response:
+def _response(made: local.Generated, item: Ask, family: Family) -> Response:
     text = item.prefill + made.text
-    trace, answer = split_completion(text, (opens_trace or bool(item.prefill)) and not item.raw)
+    trace, answer = split_completion(text, (family.opens_trace or bool(item.prefill)) and not item.raw, family)
     return Response(made.index, text, trace, answer, made.n_tokens, made.finish)
 
 
-def served(server: endpoint.Endpoint, opens_trace: bool = False) -> Engine:
-    """The engine of a server. A prefill cannot be sent to one in general, so that it is refused;
-    `opens_trace` tells that the model's template opens the trace, for replies that are cut inside it.
+def served(server: endpoint.Endpoint, family: Family | None = None) -> Engine:
+    """The engine of a server. A prefill cannot be sent to one in general, so that it is refused; the model's
+    `family` tells whether its template opens the trace, for replies that are cut inside it.
 
     Raises:
         ValueError: a prefill, or a prompt without its template, is asked for.
@@ -95,7 +96,7 @@ def served(server: endpoint.Endpoint, opens_trace: bool = False) -> Engine:
         ]
         for reply in endpoint.ask(server, requests):
             trace, answer = reply.trace, reply.answer
-            if opens_trace and trace is None and reply.finish == "length":
+            if family and family.opens_trace and trace is None and reply.finish == "length":
                 trace, answer = reply.text, None
             yield [Response(reply.index, reply.text, trace, answer, reply.n_tokens, reply.finish, reply.error)]
 

@@ -91,7 +91,7 @@ def completions(server: endpoint.Endpoint, tokens: Tokens) -> Engine:
             made = local.Generated(reply.index, reply.text, reply.n_tokens, reply.finish)
             if reply.ids is not None:
                 made = local._cut(reply.index, list(reply.ids), tokens)
-            yield [_response(made, asked[reply.index], tokens.family.opens_trace)]
+            yield [_response(made, asked[reply.index], tokens.family)]
 
     return ask
 

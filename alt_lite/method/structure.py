@@ -56,7 +56,7 @@ from alt_lite.method.sentences import LONGEST, chinese_clause_start, clause_star
 
 Verdict = Literal["harmful", "benign", "unsure"]
 STEPS = ("understanding", "assessment", "solving", "refusing")
-__all__ = ["STEPS", "Structure", "Verdict", "assess", "describe", "find", "first_sentence", "join_steps", "sentences", "split_completion"]
+__all__ = ["STEPS", "Structure", "Verdict", "assess", "describe", "find", "first_sentence", "join_steps", "sentences"]
 
 # Sentences without any of these pass no verdict; most sentences end here.
 _MAY_JUDGE = re.compile(
@@ -122,28 +122,6 @@ def join_steps(*steps: str) -> str:
     for step in (step.strip() for step in steps):
         trace += f"{'' if trace.endswith(('。', '！', '？')) or not trace or not step else ' '}{step}"
     return trace
-
-
-def split_completion(completion: str, prompt_opened_trace: bool) -> tuple[str | None, str | None]:
-    """Split at the first `</think>` into (trace, answer); a part that does not exist is None.
-
-    Blanks before the opening tag are none of the trace; blocks that follow one another at the beginning,
-    as an empty one and then the real one, are one trace. Without the tag everything is trace where the
-    prompt had opened one, else everything is answer (DESIGN section 4).
-    """
-    # Marks of no width are blanks too, though Python does not count them.
-    completion = completion.lstrip().lstrip("\ufeff\u200b").lstrip()
-    before, tag, after = completion.partition("</think>")
-    if not tag:
-        if prompt_opened_trace or completion.startswith("<think>"):
-            return completion.removeprefix("<think>").strip(), None
-        return None, completion.strip()
-    parts = [before.removeprefix("<think>").strip()]
-    while after.lstrip().startswith("<think>") and "</think>" in after:
-        before, _, after = after.lstrip().removeprefix("<think>").partition("</think>")
-        parts.append(before.strip())
-    return "\n\n".join(part for part in parts if part), after.strip()
-
 
 
 def assess(sentence: str) -> Verdict | None:

@@ -18,10 +18,13 @@ from alt_lite.method.structure import join_steps
 
 
 class Mark(Enum):
-    """A control token by its meaning; its spelling, and whether prompt or completion holds it, is the family's."""
+    """A place of a completion by its meaning; how it is spelled, and whether prompt or completion holds it, is the
+    family's: R1's `</think>` and two line breaks are gpt-oss's change from one channel to another."""
 
-    THINK = "<think>"
-    THINK_END = "</think>"
+    THINK = "the trace begins"
+    THINK_END = "the trace ends"
+    ANSWER = "the answer begins behind a trace"
+    ALONE = "the answer begins without a trace"
     END = "end of text"
 
 
@@ -70,8 +73,8 @@ class Target:
 
 def _closed(trace: str, answer: str | None) -> list[Piece]:
     """A whole completion: trace, end of the trace, answer, end of the text."""
-    after: list[Piece] = [("\n\n" + answer, True)] if answer else []
-    return [(Mark.THINK, True), (trace + "\n", True), (Mark.THINK_END, True), *after, (Mark.END, True)]
+    after: list[Piece] = [(Mark.ANSWER, True), (answer, True)] if answer else []
+    return [(Mark.THINK, True), (trace, True), (Mark.THINK_END, True), *after, (Mark.END, True)]
 
 
 def _natural(row: Row, answer: str | None) -> list[Piece]:
@@ -104,7 +107,7 @@ def _assessed_in_answer(row: Row, answer: str | None) -> list[Piece]:
 def _untagged(row: Row, answer: str | None) -> list[Piece]:
     """R1-Act's benign rows: no think tags of their own, so that under R1's prompt they land inside the
     trace that the prompt has opened."""
-    return [(answer or "", True), (Mark.END, True)]
+    return [(Mark.ALONE, True), (answer or "", True), (Mark.END, True)]
 
 
 def _primer(row: Row, answer: str | None) -> list[Piece]:

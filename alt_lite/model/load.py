@@ -11,9 +11,9 @@ from alt_lite.config import EMBEDDED, ModelSection
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError, is_disk_full, is_out_of_memory
+from alt_lite.families import FAMILIES
 from alt_lite.net import asking, one_line
 from alt_lite.tokens import tokenizer as tokenizers_io
-from alt_lite.tokens.families import FAMILIES
 from alt_lite.tokens.tokenizer import Tokens
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def require_one_model(folder: Path) -> None:
 
 
 def load_tokens(model: ModelSection) -> Tokens:
-    return tokenizers_io.load(model_folder(model, weights=False), FAMILIES[model.family])
+    """Load a model's tokenizer, of the family that is named, or of the one that is found."""
+    return tokenizers_io.load(model_folder(model, weights=False), FAMILIES.get(model.family), model.name)
 
 
 def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
@@ -171,7 +172,7 @@ def guard(name: str, device: Device, precision: str = "auto") -> tuple[Any, Any]
     """
     from transformers import PreTrainedTokenizerFast
 
-    folder = model_folder(ModelSection(name=name, family="qwen3"))  # the family's format is not used
+    folder = model_folder(ModelSection(name=name))
     four_bit, why = in_four_bit(folder, device, precision)
     say(f"guard: loading {name} in {'4' if four_bit else '16'} bit ({why})")
     model = load_quantized(folder, device) if four_bit else load_full(folder, device)

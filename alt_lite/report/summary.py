@@ -67,9 +67,13 @@ def _pairs(subjects: list[str]) -> list[tuple[str, str]]:
 
 
 def manifest_of(run: Path) -> dict[str, Any]:
+    """Read a run's manifest, its recipe's values as they were settled."""
     if not (run / MANIFEST).is_file():
         raise UserError(f"{run} is not a run's folder: it has no {MANIFEST}", "name a folder below runs/")
-    return RunDir(run).manifest
+    manifest = RunDir(run).manifest
+    if "recipe" in manifest:  # with what the model has settled
+        manifest["recipe"]["values"] |= manifest.get("settled", {})
+    return manifest
 
 
 def shared_tables(a: tuple[Path, dict[str, Any]], b: tuple[Path, dict[str, Any]]) -> tuple[dict[str, score.SeriesTable], dict[str, score.SeriesTable], tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,14 @@ def coloured_trace(trace: str) -> Text:
 
 
 def coloured_row(tokens: Tokens, row: Encoded) -> Text:
-    """Show what is trained of one row (green) and what is prompt (dim), tokens apart."""
-    text = Text(f"row {row.id}: {row.trained} of {len(row.input_ids)} tokens trained\n")
-    for id_, label in zip(row.input_ids, row.labels, strict=True):
-        text.append(tokens.decode([id_]).replace("\n", "⏎\n"), style="dim" if label == IGNORED else "green")
+    """Show what is trained of one row (green) and what is not (dim), each under a line that says so, for colours do not
+    reach a file; control tokens are bold, so that what a user has typed is told from them."""
+    text = Text(f"row {row.id}: {row.trained} of {len(row.input_ids)} tokens trained")
+    controls, was = set(tokens.ids.values()), None
+    for (trained, control), group in groupby(zip(row.input_ids, row.labels, strict=True), lambda pair: (pair[1] != IGNORED, pair[0] in controls)):
+        if trained != was:
+            text.append(f"\n── {'trained' if trained else 'prompt, not trained' if was is None else 'not trained'} ──\n", style="bold")
+            was = trained
+        # Decoded together: a character may be several tokens.
+        text.append(tokens.decode([id_ for id_, _ in group]).replace("\n", "⏎\n"), style=f"{'green' if trained else 'dim'}{' bold' if control else ''}")
     return text

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tiny import curriculum, world
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import encode_row
-from alt_lite.tokens.families import FAMILIES
 from alt_lite.tokens.tokenizer import Tokens
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from alt_lite.data.rows import TrainingRow, summarise
 from alt_lite.errors import UserError
+from alt_lite.families import Control, Family, Segment, joined, plain_joined
 from alt_lite.method.targets import TARGETS, Answer, Mark, render
-from alt_lite.tokens.families import Control, Segment, joined
 from alt_lite.tokens.tokenizer import Tokens
 
 IGNORED = -100
@@ -43,19 +43,15 @@ def encode_prompt(tokens: Tokens, messages: Sequence[dict[str, str]], prefill: s
     Args:
         tokens: the family's tokenizer.
         messages: the conversation, a user's message last.
-        prefill: the beginning of the response; its first `</think>`, and only that, is the control token.
+        prefill: the beginning of the response; its first `</think>`, and only that, closes the trace.
         raw: the last message's text alone, without the template.
     """
     if raw:
         bos: list[Segment] = [Control(tokens.family.bos)] if tokens.family.bos else []
         return tokens.encode([*bos, messages[-1]["content"]])
-    segments = tokens.family.prompt(messages)
-    if prefill:
-        trace, closed, answer = prefill.partition(tokens.family.think_end)
-        after: list[Segment] = [tokens.family.think_end, answer] if closed else []
-        # Encoded apart from the prompt, as a model's own tokens follow it.
-        segments += [*tokens.family.completion_prefix(), trace, *after]
-    return tokens.encode(segments)
+    ids = tokens.encode(tokens.family.prompt(messages))
+    # Encoded apart from the prompt, as a model's own tokens follow it.
+    return ids + tokens.encode(plain_joined(tokens.family.prefilled(prefill))) if prefill else ids
 
 
 def encode_row(tokens: Tokens, row: TrainingRow, kind: str, answer: Answer | None = None) -> Encoded:
@@ -70,9 +66,7 @@ def encode_row(tokens: Tokens, row: TrainingRow, kind: str, answer: Answer | Non
         _refuse_control_tokens(tokens, text)
     family = tokens.family
     prompt = encode_prompt(tokens, row_messages(row))
-    spelled: dict[Mark, list[Segment]] = {
-        Mark.THINK: family.completion_prefix(), Mark.THINK_END: [family.think_end], Mark.END: [Control(family.end)],
-    }
+    spelled = spelling(family)
     body = [(segment, trained) for text, trained in pieces for segment in (spelled[text] if isinstance(text, Mark) else [text])]
     ids, labels = list(prompt), [IGNORED] * len(prompt)
     for segment, trained in joined(body):
@@ -123,10 +117,18 @@ def _refuse_control_tokens(tokens: Tokens, text: str | Mark) -> None:
         raise ValueError(f"control token {', '.join(found)} stands in the target's text")
 
 
+def spelling(family: Family) -> dict[Mark, list[Segment]]:
+    """Give what a family writes for each mark."""
+    return {
+        Mark.THINK: family.completion_prefix(), Mark.THINK_END: family.spell(family.think_end), Mark.ANSWER: family.spell(family.after_trace),
+        Mark.ALONE: family.spell(family.alone), Mark.END: [Control(family.end)],
+    }
+
+
 def _assert_invariants(tokens: Tokens, encoded: Encoded, prompt: list[int], row: TrainingRow, kind: str) -> None:
     target, family, ids = TARGETS[kind], tokens.family, encoded.input_ids
     trained = [label for label in encoded.labels if label != IGNORED]
-    end, think, think_end = tokens.end_id, tokens.ids[family.think], tokens.ids[family.think_end]
+    completion, end = ids[len(prompt) :], tokens.end_id
     closes = row.label in target.closes
     # A row that closes no trace opens one only where the prompt does, or where a primer stands in it.
     opens = closes or family.opens_trace or not target.ends
@@ -138,5 +140,17 @@ def _assert_invariants(tokens: Tokens, encoded: Encoded, prompt: list[int], row:
         raise ValueError("the prompt is not the inference prompt, or it is trained")
     if trained.count(end) != int(target.ends) or (target.ends and trained[-1] != end):
         raise ValueError("the end-of-text token must be the last trained token, once")
-    if ids[len(prompt) :].count(think_end) != int(closes) or ids.count(think) != int(opens):
+    # In a prompt tags may be text that a user has typed, or earlier traces that the family keeps.
+    before = prompt if family.earlier.startswith("dropped") and not family.plain_tags else []
+    opened = _count(tokens, before + completion, family.open_tag) + int(family.opens_trace and not before)
+    if _count(tokens, completion, family.close_tag) != int(closes) or opened != int(opens):
         raise ValueError("the trace must be opened once and closed once, as the target has it")
+
+
+def _count(tokens: Tokens, ids: list[int], tag: str) -> int:
+    """Count a tag: by its ids where it holds a control token, else in the text."""
+    segments = tokens.family.spell(tag)
+    if not any(isinstance(segment, Control) for segment in segments):
+        return tokens.decode(ids).count(tag)
+    wanted = tokens.encode(segments)
+    return sum(ids[at : at + len(wanted)] == wanted for at in range(len(ids)))

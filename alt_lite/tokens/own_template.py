@@ -1,79 +1,148 @@
-"""Hold a folder's own chat template against the prompts that its family writes: those who serve the model use the template."""
+"""Hold a folder's own chat template against the prompts that a family writes: those who serve the model use the template.
+Which family it is, is found out here, too."""
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alt_lite.console import say
 from alt_lite.errors import UserError
-from alt_lite.tokens.families import FAMILIES, Family
-from alt_lite.tokens.templates import CONVERSATIONS, jinja
+from alt_lite.families import FAMILIES, Family
+from alt_lite.tokens.fitting import changes, differing, fit
+from alt_lite.tokens.rendering import DATE, Renderer, own, thinking
+from alt_lite.tokens.templates import jinja
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _SHOWN, _BEFORE = 60, 24  # characters of a text that are shown, and of these before the first difference
-_KEPT = "a trace before"
-_told: set[Path] = set()
+_told: set[tuple[Path, str]] = set()
 
 
-def own(fast: PreTrainedTokenizerFast) -> str | None:
-    """Give the template that `fast` writes a conversation with; of several by name it is `default`."""
-    template = fast.chat_template
-    if isinstance(template, dict):
-        template = template.get("default") or next(iter(template.values()), None)
-    return template if template and template.strip() else None
+@dataclass(frozen=True)
+class Agreed:
+    """A family as a folder's models are written to, the template that writes these prompts, and why it is this family."""
+
+    family: Family
+    template: str
+    reason: str
 
 
-def require_agreement(fast: PreTrainedTokenizerFast, folder: Path, family: Family) -> str:
-    """Give the template by which the family's prompts are written: the folder's own, proved on CONVERSATIONS;
-    one made of the family's prompts where the folder has none.
+def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: Path | str | None = None) -> Agreed:
+    """Find the family, or hold the one that is named against the folder.
+
+    Args:
+        name: a family; None: it is found out.
+        asked: the name by which the model was asked for, where that is not the folder.
 
     Raises:
-        UserError: the folder's template writes other prompts, or fails.
+        UserError: the tokenizer lacks its tokens, its template writes other prompts, or no family fits.
     """
-    if own(fast) is None:
-        _tell(folder, f"has no chat template; prompts are those of family {family.name}, and merged/ gets a template of them")
-        return jinja(family)
-    rendered = {name: _render(fast, messages) for name, messages in CONVERSATIONS.items()}
-    differing = _differing(family, rendered)
-    if not differing:
-        return str(own(fast))
-    name = differing[0]
-    text, expected = rendered[name], "".join(family.prompt(CONVERSATIONS[name]))
-    wrong = f"fails ({_first_line(text)})" if isinstance(text, Exception) else "writes {}, the family {}".format(*beside(text, expected))
-    raise UserError(
-        f"{folder}: its chat template does not write the prompts of family {family.name!r}: for the conversation {name!r} it {wrong}",
-        _fix(fast, rendered, family),
-    )
-
-
-def _fix(fast: PreTrainedTokenizerFast, rendered: dict[str, str | Exception], family: Family) -> str:
-    """Name the family whose prompts were rendered; else the nearest one whose tokens are there, and how its prompts are had."""
     there = fast.get_vocab()
-    nearest = min((other for other in FAMILIES.values() if all(control in there for control in other.controls)), key=lambda other: (len(_differing(other, rendered)), other is not family))
-    left = _differing(nearest, rendered)
-    if not left:
-        return f"model.family={nearest.name}, whose prompts it writes"
-    if left == [_KEPT]:
-        how = f" with model.family={nearest.name}" if nearest is not family else ""
-        return (
-            f"a copy of the folder without its chat template{how}: prompts are then those of family {nearest.name}, which drops the traces of earlier "
-            "answers, and merged/ gets a template of them"
+    able = {other.name: other for other in FAMILIES.values() if set(other.controls) <= set(there)}
+    if name and name not in able:
+        missing = next(control for control in FAMILIES[name].controls if control not in there)
+        raise UserError(
+            f"{folder}: the tokenizer has no {missing}, which family {name!r} needs",
+            f"model.family=auto, or of {', '.join(able)}, whose tokens it has" if able else "a model of a family that is known: python -m alt_lite families",
         )
-    return f"another model, of one of the families {', '.join(FAMILIES)}; or, if this one was trained on such prompts, a copy of its folder without the chat template"
+    template = own(fast)
+    if template is None:
+        return _without_template(folder, name, able, asked)
+    render, added = Renderer(fast, template), fast.get_added_vocab()
+    named = fit(FAMILIES[name], render, added) if name else None
+    if named is None or differing(named, render):
+        fitted = {other.name: fit(other, render, added) for other in able.values()}
+        left = {other: differing(family, render) for other, family in fitted.items()}
+        agreeing = _ranked([other for other in fitted if not left[other]], fitted, folder, asked)
+        if name or not agreeing:
+            if not able:
+                raise UserError(f"{folder}: its vocabulary has the control tokens of none of the families {', '.join(FAMILIES)}", "another model: python -m alt_lite families lists those that are known")
+            nearest = name or min(fitted, key=lambda other: len(left[other]))
+            raise _refusal(folder, nearest, left[nearest], agreeing)
+        family = fitted[agreeing[0]]
+    else:
+        family = named
+    if render.dated:
+        _tell(folder, f"has a chat template that writes the day's date; here it is always {DATE:%d %B %Y}, so that a run can go on tomorrow")
+    whole = thinking(render)
+    if whole != template:
+        _tell(folder, "has a chat template that reasons only if it is told to; here it is told to, and merged/ gets one that does by itself")
+    reason = "as asked" if name else _why(family, folder)
+    if changed := changes(family, FAMILIES[family.name]):
+        reason += f", {changed} of its details as this template has them"
+    return Agreed(family, whole, reason)
 
 
-def _differing(family: Family, rendered: dict[str, str | Exception]) -> list[str]:
-    """Name those of CONVERSATIONS that are rendered otherwise than the family writes them."""
-    return [name for name, messages in CONVERSATIONS.items() if rendered.get(name) != "".join(family.prompt(messages))]
+def _ranked(names: list[str], fitted: dict[str, Family], folder: Path, asked: Path | str | None) -> list[str]:
+    """Sort families that a template agrees with: those that had to be changed least first, then those of the architecture."""
+    kind, order = _model_type(folder), list(FAMILIES)
+    mine = [name for name in names if not (pattern := FAMILIES[name].names) or re.search(pattern, f"{asked or ''}/{folder.name}", re.IGNORECASE)]
+
+    def unlike(name: str) -> tuple[bool, int, bool, int]:
+        family = FAMILIES[name]
+        # A head of one model's own is no other model's, though any head fits it.
+        foreign = family.fixed and kind is not None and kind not in family.model_types
+        return foreign, changes(fitted[name], family), kind not in family.model_types, order.index(name)
+
+    return sorted(mine, key=unlike)
+
+
+def _without_template(folder: Path, name: str | None, able: dict[str, Family], asked: Path | str | None) -> Agreed:
+    """Choose by the vocabulary and the architecture where a folder has no chat template.
+
+    Raises:
+        UserError: no family fits, or its prompts cannot be written without the template.
+    """
+    kind = _model_type(folder)
+    possible = [family for family in able.values() if not family.fixed]
+    ranked = _ranked([family.name for family in possible], able, folder, asked)
+    family = FAMILIES[name] if name else FAMILIES[ranked[0]] if ranked else None
+    if family is None or family.fixed:
+        what = f"whose prompts begin with what is in it (family {family.name!r})" if family else "and its vocabulary is no family's"
+        raise UserError(f"{folder} has no chat template, {what}", "the folder's chat_template.jinja, as the model's repository has it")
+    _tell(folder, f"has no chat template; prompts are those of family {family.name}, and merged/ gets a template of them")
+    return Agreed(family, jinja(family), "as asked" if name else f"no chat template; {_vocabulary(family)}" + (f", and config.json says {kind}" if kind in family.model_types else ""))
+
+
+def _refusal(folder: Path, name: str, left: dict[str, tuple[str | Exception, str]], agreeing: list[str]) -> UserError:
+    """Show both renderings of the first conversation that differs, and name a family whose prompts these are."""
+    conversation, (text, expected) = next(iter(left.items()))
+    wrong = f"fails ({_first_line(text)})" if isinstance(text, Exception) else "writes {}, the family {}".format(*beside(text, expected))
+    fix = (
+        f"model.family={agreeing[0]}, whose prompts it writes" if agreeing
+        else f"another model, of one of the families {', '.join(FAMILIES)}; or, if this one was trained on such prompts, a copy of its folder without the chat template"
+    )
+    return UserError(f"{folder}: its chat template does not write the prompts of family {name!r}: for the conversation {conversation!r} it {wrong}", fix)
+
+
+def _why(family: Family, folder: Path) -> str:
+    kind = _model_type(folder)
+    config = f", and config.json says {kind}" if kind in family.model_types else ""
+    return f"its chat template writes that family's prompts, {_vocabulary(family)}{config}"
+
+
+def _vocabulary(family: Family) -> str:
+    tags = f"{family.open_tag} and {family.close_tag}"
+    return f"its vocabulary has no think tags, so that {tags} are plain text" if family.plain_tags else f"its vocabulary has {tags}"
+
+
+def _model_type(folder: Path) -> str | None:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config.get("model_type"))
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _tell(folder: Path, what: str) -> None:
     """Say it once of a folder, however often its tokenizer is loaded."""
-    if folder not in _told:
-        _told.add(folder)
+    if (folder, what) not in _told:
+        _told.add((folder, what))
         say(f"{folder} {what}")
 
 
@@ -87,13 +156,6 @@ def beside(text: str, other: str) -> tuple[str, str]:
         return f"{'…' if start else ''}{part!r}{'…' if start + _SHOWN < len(whole) else ''}"
 
     return shown(text), shown(other)
-
-
-def _render(fast: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -> str | Exception:
-    try:
-        return str(fast.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # a template may raise whatever it likes
-        return error
 
 
 def _first_line(error: Exception) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.errors import UserError
+from alt_lite.families import ALL_CONTROLS, FAMILIES, Control, Family, Segment
 from alt_lite.tokens import files, own_template
-from alt_lite.tokens.families import ALL_CONTROLS, Control, Family, Segment
+from alt_lite.tokens.rendering import conversations
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,7 +40,8 @@ class Tokens:
 
     `ids` maps the family's control tokens to their ids, found by name; `end_id` ends a text; `pad_id`
     differs from it; generation stops at any of `ends`. `controls` are all texts that stand for a control token, here or in any family.
-    `template` is the chat template that writes the family's prompts.
+    `template` is the chat template that writes the family's prompts; `family` is as this template has it, and
+    `reason` why it is that family.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Tokens:
     ends: tuple[int, ...]
     controls: frozenset[str]
     template: str
+    reason: str
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
         """Encode segments; a control token is one id, plain text never becomes a control token."""
@@ -103,15 +106,19 @@ def _controls(path: Path) -> frozenset[str]:
     return frozenset((*ALL_CONTROLS, *(token.content for token in Tokenizer.from_file(str(path)).get_added_tokens_decoder().values())))
 
 
-def load(folder: Path, family: Family) -> Tokens:
+def load(folder: Path, family: Family | None, asked: str | None = None) -> Tokens:
     """Load a tokenizer folder by its `tokenizer.json` and check it on PROBES.
 
     AutoTokenizer is not used: in transformers 5 it rebuilds some families' tokenizers from their
     class and loses every space.
 
+    Args:
+        family: None: it is found out from vocabulary, chat template and configuration.
+        asked: the name that the model was asked for by.
+
     Raises:
         UserError: no tokenizer.json, a control token is missing, the loaded tokenizer differs, or the
-            folder's chat template writes other prompts than the family.
+            folder's chat template writes other prompts than the family, or than any.
     """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
@@ -123,21 +130,30 @@ def load(folder: Path, family: Family) -> Tokens:
     except Exception as error:  # the package tokenizers raises nothing more particular
         raise UserError(f"{folder}: its tokenizer's files are cut or damaged ({str(error).splitlines()[0]})", "get the folder's files anew") from error
     fast.padding_side = "left"
-    ids: dict[str, int] = {}
-    for control in family.controls:
-        number = raw.token_to_id(control)
-        if number is None:
-            raise UserError(
-                f"{folder}: the tokenizer has no {control}, which family {family.name!r} needs",
-                "set model.family to the family of this model",
-            )
-        ids[control] = number
+    agreed = own_template.agree(fast, folder, family.name if family else None, asked)
+    family = agreed.family
+    ids = {control: raw.token_to_id(control) for control in family.controls}
     end_id = ids[family.end]
-    template = own_template.require_agreement(fast, folder, family)
     ends = end_id, *(number for end in family.ends if (number := raw.token_to_id(end)) is not None)
-    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, _pad_id(fast, end_id), ends, _controls(path), template)
+    tokens = Tokens(folder, family, fast, _without_added_tokens(path), ids, end_id, _pad_id(fast, end_id), ends, _controls(path), agreed.template, agreed.reason)
+    _require_same_ids(tokens)
     check(tokens, path)
     return tokens
+
+
+def _require_same_ids(tokens: Tokens) -> None:
+    """Hold a prompt's ids, which are made of pieces, against those of its whole text, which servers encode.
+
+    Raises:
+        UserError: they differ.
+    """
+    for name, messages in conversations(tokens.family).items():
+        segments = tokens.family.prompt(messages)
+        if tokens.encode(segments) != tokens.fast("".join(segments), add_special_tokens=False)["input_ids"]:
+            raise UserError(
+                f"{tokens.folder}: a prompt of family {tokens.family.name!r} has other ids in pieces than as a whole text (the conversation {name!r})",
+                "a model whose tokenizer splits a text at its control tokens",
+            )
 
 
 def check(tokens: Tokens, reference: Path) -> None:
@@ -175,7 +191,7 @@ def save(tokens: Tokens, folder: Path) -> None:
     if special.is_file():
         _write(special, files.special_tokens(json.loads(special.read_text(encoding="utf-8")), named))
     (folder / "chat_template.jinja").write_text(tokens.template, encoding="utf-8", newline="")
-    check(load(folder, tokens.family), tokens.folder / "tokenizer.json")
+    check(load(folder, FAMILIES[tokens.family.name]), tokens.folder / "tokenizer.json")
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
@@ -186,7 +202,7 @@ def _pad_id(fast: PreTrainedTokenizerFast, end_id: int) -> int:
     """Choose a padding id that is not the end of text (else the end would be masked)."""
     if fast.pad_token_id is not None and fast.pad_token_id != end_id:
         return int(fast.pad_token_id)
-    for name in ("<｜▁pad▁｜>", "<|vision_pad|>", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|endoftext|>", "<pad>"):
+    for name in ("<｜▁pad▁｜>", "<|vision_pad|>", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|endoftext|>", "<|end_of_text|>", "<pad>", "<eos>"):
         number = fast.convert_tokens_to_ids(name)
         if number is not None and number != fast.unk_token_id and number != end_id:
             return int(number)
@@ -195,11 +211,12 @@ def _pad_id(fast: PreTrainedTokenizerFast, end_id: int) -> int:
 
 def _without_added_tokens(path: Path) -> Tokenizer:
     """Build the copy for user text: R1 marks `<think>` and its turn tokens as not special, so that
-    typed by a user they would become control tokens; `encode_special_tokens` does not help."""
+    typed by a user they would become control tokens; `encode_special_tokens` does not help. Tokens of blanks
+    alone stay (Gemma's)."""
     from tokenizers import Tokenizer
 
     spec = json.loads(path.read_text(encoding="utf-8"))
-    spec["added_tokens"] = []
+    spec["added_tokens"] = [token for token in spec["added_tokens"] if not token["special"] and not token["content"].strip()]
     spec["post_processor"] = None
     # A padding or truncation left on by an earlier call would change ids without a word.
     spec["padding"] = spec["truncation"] = None

@@ -16,11 +16,11 @@ from typing import Any
 
 from alt_lite.console import progress, say
 from alt_lite.errors import UserError
+from alt_lite.families import Family
 from alt_lite.model.exporting import gguf_file, gguf_vocab
 from alt_lite.model.load import weights_digest
 from alt_lite.rundir import free_disk, now, read_json, write_json
 from alt_lite.tokens import tokenizer as tokenizers_io
-from alt_lite.tokens.families import Family
 from alt_lite.tokens.tokenizer import PROBES, Tokens
 
 RECORD = "export.json"

@@ -10,9 +10,9 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES, Family
 from alt_lite.generate.vllm import RANKS
 from alt_lite.tokens import templates
-from alt_lite.tokens.families import FAMILIES, Family
 
 # Prompt and trace, with what the evaluations give both: 8,192 new tokens. Servers' defaults cut traces.
 _CONTEXT = 16_384
@@ -20,10 +20,10 @@ _CONTEXT = 16_384
 
 def sampling(recipe: Recipe) -> dict[str, float]:
     """What the model's makers advise; the embedded model, which is evaluated greedily, is served so."""
-    if recipe.embedded:
+    advice = FAMILIES[recipe.model.family].sampling
+    if recipe.embedded or not advice.temperature:
         return {"temperature": 0.0}
-    top_k = FAMILIES[recipe.model.family].top_k
-    return {"temperature": 0.6, "top_p": 0.95, **({} if top_k is None else {"top_k": top_k})}
+    return {"temperature": advice.temperature, "top_p": advice.top_p, **({} if advice.top_k is None else {"top_k": advice.top_k})}
 
 
 def model_name(name: str) -> str:
@@ -33,10 +33,10 @@ def model_name(name: str) -> str:
 
 def stop_tokens(family: Family) -> list[str]:
     """Control tokens that a response never holds: all but the trace's own."""
-    return [control for control in family.controls if control not in (family.think, family.think_end)]
+    return [control for control in family.controls if control not in family.trace_controls]
 
 
-def modelfile(recipe: Recipe, gguf: Path, system: str | None, context: int) -> str:
+def modelfile(recipe: Recipe, family: Family, gguf: Path, system: str | None, context: int) -> str:
     """Write a Modelfile for a GGUF file beside it: template, stop tokens, sampling, the system prompt trained with.
 
     Raises:
@@ -45,7 +45,6 @@ def modelfile(recipe: Recipe, gguf: Path, system: str | None, context: int) -> s
     # Ollama's parser ends a text at three quotes and drops characters that do not print.
     if system and ('"""' in system or not system.replace("\n", "").replace("\t", "").isprintable()):
         raise UserError("the system prompt holds three quotes or a character that a Modelfile cannot hold", "serve this model with vllm")
-    family = FAMILIES[recipe.model.family]
     parameters: list[tuple[str, Any]] = [*sampling(recipe).items(), ("repeat_penalty", 1), ("num_ctx", min(context, _CONTEXT))]
     lines = [
         f"# ollama create {model_name(gguf.stem)} -f Modelfile",
@@ -68,8 +67,9 @@ def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, syst
         system: the system prompt trained with, which vLLM does not add by itself.
         context: the model's longest sequence, in tokens.
     """
+    parser = FAMILIES[recipe.model.family].parser
     common = [
-        "--max-model-len", str(min(context, _CONTEXT)), "--reasoning-parser", FAMILIES[recipe.model.family].parser,
+        "--max-model-len", str(min(context, _CONTEXT)), *(("--reasoning-parser", parser) if parser else ()),
         "--override-generation-config", json.dumps(sampling(recipe)),
     ]
     name = model_name(run.resolve().name)

@@ -1,0 +1,90 @@
+"""Split a response into trace and answer, by the tags of all families."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alt_lite.families import FAMILIES
+from alt_lite.families.family import Family
+
+# Marks of no width are blanks too, though Python does not count them.
+_BLANKS = "\ufeff\u200b"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What opens and closes a trace. Between two blocks, and before an answer, `link` stands; `alone` opens an answer.
+    `sure`: the closing tag says by itself that a trace stands before it."""
+
+    opens: str
+    closes: str
+    link: str = ""
+    alone: str = ""
+    sure: bool = True
+
+
+def tags(family: Family) -> Tags:
+    """Give a family's tags."""
+    # A token that ends other turns too closes a trace only where one was opened.
+    sure = family.close_tag not in family.user + family.assistant
+    return Tags(family.open_tag, family.close_tag, family.after_trace.removesuffix(family.alone).strip(), family.alone, sure)
+
+
+# Of models that are in no family here: read where a response begins with them.
+_OTHERS = (Tags("<thinking>", "</thinking>"), Tags("<thought>", "</thought>"), Tags("<reasoning>", "</reasoning>"), Tags("[THINK]", "[/THINK]"))
+TAGS = tuple(dict.fromkeys(tags(family) for family in FAMILIES.values()))
+
+
+def split_completion(completion: str, prompt_opened_trace: bool, family: Family | None = None) -> tuple[str | None, str | None]:
+    """Split at the first closing tag into (trace, answer); a part that does not exist is None.
+
+    Blanks before the opening tag are none of the trace; blocks that follow one another at the beginning,
+    as an empty one and then the real one, are one trace. Without a tag everything is trace where the
+    prompt had opened one, else everything is answer (DESIGN section 4).
+
+    Args:
+        family: whose tags stand first where they could be several families'; None: not known.
+    """
+    text = completion.lstrip().lstrip(_BLANKS).lstrip()
+    mine = (tags(family),) if family else ()
+    for known in (*mine, *TAGS, *_OTHERS):
+        if _begins(text, known.opens):
+            return _blocks(text, known)
+        if known.alone and text.startswith(known.alone):
+            return None, text.removeprefix(known.alone).strip()
+    found = _first(text, (*mine, *(other for other in TAGS if other.sure)))
+    if found:
+        return _blocks(text, found)
+    return (text.strip(), None) if prompt_opened_trace else (None, text.strip())
+
+
+def _blocks(text: str, known: Tags) -> tuple[str, str | None]:
+    """Read the blocks at a text's beginning, of which the first need not be opened in it."""
+    parts: list[str] = []
+    rest: str | None = text
+    while rest is not None and (not parts or (_begins(rest, known.opens) and _at(rest, known.closes))):
+        inside = rest[len(known.opens) :] if _begins(rest, known.opens) else rest
+        place = _at(inside, known.closes)
+        parts.append((inside[: place.start()] if place else inside).strip())
+        rest = _linked(inside[place.end() :], known) if place else None
+    return "\n\n".join(part for part in parts if part), None if rest is None else rest.removeprefix(known.alone).strip()
+
+
+def _linked(text: str, known: Tags) -> str:
+    return text.lstrip().removeprefix(known.link)
+
+
+def _begins(text: str, tag: str) -> bool:
+    return text[: len(tag)].lower() == tag.lower()
+
+
+def _at(text: str, tag: str) -> re.Match[str] | None:
+    return re.search(re.escape(tag), text, re.IGNORECASE)
+
+
+def _first(text: str, known: Iterable[Tags]) -> Tags | None:
+    """Give the tags whose closing one stands first."""
+    places = [(place.start(), number, one) for number, one in enumerate(known) if (place := _at(text, one.closes))]
+    return min(places)[2] if places else None

@@ -1,0 +1,92 @@
+"""Fit a family to a folder's own chat template: what stands before the first user's turn, and how texts are cut.
+
+Models of one format differ in these: a default system prompt, a head of metadata, blanks that are cut, earlier traces
+that are kept. Turns, tags and ends are the family's. Nothing is taken on trust: what was fitted is held against the
+template on other conversations (own_template.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from alt_lite.families import Cut, Earlier, Family
+from alt_lite.families.family import HERE
+from alt_lite.tokens.rendering import conversations
+from alt_lite.tokens.templates import answer
+
+Render = Callable[[Sequence[dict[str, str]]], str | Exception]
+_USER, _SYSTEM = "0user0", "0system0"
+_CUTS: tuple[Cut, ...] = ("", "both", "right", "left", "lines")
+_EARLIER: tuple[Earlier, ...] = ("dropped", "dropped_lines", "kept", "always")
+FITTED = ("system", "no_system", "system_cut", "user_cut", "assistant_cut", "earlier", "trace_field")
+
+
+def fit(family: Family, render: Render, added: Collection[str]) -> Family:
+    """Give the family as `render` writes it, where that differs in FITTED only; the family itself where it does not fit.
+
+    Args:
+        added: the tokenizer's added tokens; those that stand in the head are control tokens of the prompts.
+    """
+    if "</think>" in added and "<think>" in added and family.close_tag == "</think>":
+        family = replace(family, controls=tuple(dict.fromkeys((*family.controls, "<think>", "</think>"))))
+    if not differing(family, render):
+        return family
+    headed = _head(family, render, added)
+    for name, options in (("user_cut", _CUTS), ("system_cut", _CUTS), ("answers", None)):
+        headed = _best(headed, render, _answers(headed) if options is None else ({name: option} for option in options))
+    return headed
+
+
+def differing(family: Family, render: Render) -> dict[str, tuple[str | Exception, str]]:
+    """Give those conversations that are rendered otherwise than the family writes them: (rendered, the family's)."""
+    found = {}
+    for name, messages in conversations(family).items():
+        written, rendered = "".join(family.prompt(messages)), render(messages)
+        if written != rendered:
+            found[name] = rendered, written
+    return found
+
+
+def changes(fitted: Family, family: Family) -> int:
+    """Count in how much a family had to be changed to fit; a head that is the model's own does not count."""
+    names = [name for name in FITTED if not (family.fixed and name in ("system", "no_system"))]
+    return sum(getattr(fitted, name) != getattr(family, name) for name in names)
+
+
+def _head(family: Family, render: Render, added: Collection[str]) -> Family:
+    """Take what stands before a user's first turn from the template."""
+    asked = {"role": "user", "content": _USER}
+    alone, led = render([asked]), render([{"role": "system", "content": _SYSTEM}, asked])
+    first = family.user.replace(HERE, _USER) + answer(family)
+    begins = family.bos or ""
+    if isinstance(alone, Exception) or not (alone.startswith(begins) and alone.endswith(first)):
+        return family
+    no_system, system = alone[len(begins) : len(alone) - len(first)], family.system
+    if isinstance(led, Exception):
+        system = None
+    elif led.startswith(begins) and led.endswith(first) and led.count(_SYSTEM) == 1:
+        system = led[len(begins) : len(led) - len(first)].replace(_SYSTEM, HERE)
+    if HERE in no_system or (system and system.count(HERE) != 1):
+        return family
+    controls = [token for token in added if token.strip() and (token in no_system or token in (system or ""))]
+    return replace(family, no_system=no_system, system=system, controls=tuple(dict.fromkeys((*family.controls, *controls))))
+
+
+def _answers(family: Family) -> Iterator[dict[str, Any]]:
+    for earlier in _EARLIER:
+        for how in _CUTS:
+            yield {"earlier": earlier, "assistant_cut": how}
+            if earlier == "always" and not family.trace_field:  # such templates take the trace apart from the answer
+                yield {"earlier": earlier, "assistant_cut": how, "trace_field": "reasoning_content"}
+
+
+def _best(family: Family, render: Render, options: Iterator[dict[str, Any]]) -> Family:
+    """Give the change after which the fewest conversations differ; none where none helps."""
+    best, least = family, len(differing(family, render))
+    for option in options:
+        tried = replace(family, **option)
+        if (left := len(differing(tried, render))) < least:
+            best, least = tried, left
+    return best
