@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from alt_lite.families import FAMILIES
+from alt_lite.tokens import templates
+
 DATA = Path(os.environ.get("ALT_LITE_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 # DeepSeek's names for the special tokens that its copies of these vocabularies renamed.
@@ -22,6 +25,7 @@ _QWEN3 = {
     "<|endoftext|>": BOS, "<|im_end|>": EOS, "<|im_start|>": "<｜User｜>", "<|object_ref_start|>": "<｜Assistant｜>",
     "<|object_ref_end|>": "<｜▁pad▁｜>",
 }
+_SMOLLM3 = {"<|reserved_special_token_0|>": "<think>", "<|reserved_special_token_1|>": "</think>", "<|reserved_special_token_3|>": "<|im_start|>", "<|reserved_special_token_4|>": "<|im_end|>"}
 _NOT_SPECIAL = ("<think>", "</think>", "<｜User｜>", "<｜Assistant｜>")
 # name: (prompt format, model type, folder, new names)
 MODELS = {
@@ -29,7 +33,19 @@ MODELS = {
     "r1_llama": ("r1", "llama", "llama3.1", _LLAMA),
     "r1_0528": ("r1_0528", "qwen3", "qwen3", _QWEN3),
     "qwen3": ("qwen3", "qwen3", "qwen3", None),
+    "qwen3_thinking": ("qwen3_thinking", "qwen3", "qwen3", {}),
+    "smollm3": ("smollm3", "smollm3", "llama3.1", _SMOLLM3),
+    "qwen2_5": ("chatml", "qwen2", "qwen3", {}),
+    "s1": ("s1", "qwen2", "qwen3", {}),
+    "llama3_1": ("llama3", "llama", "llama3.1", {}),
 }
+# What each has in its tokenizer_config.json, where its folder has it not: the special tokens; chat templates are those of test_golden.py.
+_SPECIAL = {
+    "r1_llama": {"bos_token": BOS, "eos_token": EOS, "pad_token": EOS}, "r1_0528": {"bos_token": BOS, "eos_token": EOS, "pad_token": EOS},
+    "smollm3": {"eos_token": "<|im_end|>"}, "llama3_1": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
+    **dict.fromkeys(("qwen3_thinking", "qwen2_5", "s1"), {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}),
+}
+_ADDED_IN_QWEN3 = ("<tool_response>", "</tool_response>", "<think>", "</think>")
 
 
 def path(name: str) -> Path:
@@ -48,9 +64,18 @@ def tokenizer_folder(name: str, out: Path) -> Path:
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copy(folder / file, out)
     else:
-        (out / "tokenizer.json").write_text(json.dumps(_renamed(json.loads((folder / "tokenizer.json").read_text("utf-8")), names), ensure_ascii=False))
-        config = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": BOS, "eos_token": EOS, "pad_token": EOS, "legacy": True, "add_bos_token": True}
+        spec = _renamed(json.loads((folder / "tokenizer.json").read_text("utf-8")), names)
+        if name in ("qwen2_5", "s1"):
+            spec["added_tokens"] = [token for token in spec["added_tokens"] if token["content"] not in _ADDED_IN_QWEN3]
+        (out / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False))
+        config = {"tokenizer_class": "LlamaTokenizerFast", **_SPECIAL[name], "legacy": True, "add_bos_token": True}
         (out / "tokenizer_config.json").write_text(json.dumps(config))
+        if name not in ("r1_llama", "r1_0528"):
+            import test_golden
+
+            own = test_golden.template(name)
+            text = templates.jinja(FAMILIES[MODELS[name][0]]) if own == "own" else own
+            (out / "chat_template.jinja").write_text(text, encoding="utf-8")
     (out / "config.json").write_text(json.dumps({"model_type": kind}))
     return out
 

@@ -59,6 +59,7 @@ def go_rendered(template: str, values: dict) -> str:
         'eq .Role "user"': lambda scope: scope["dot"]["Role"] == "user",
         'eq .Role "assistant"': lambda scope: scope["dot"]["Role"] == "assistant",
         ".System": lambda scope: scope["dot"].get("System"),
+        "else": lambda scope: True,
     }
     parts = re.split(r"\{\{ (.*?) \}\}", template, flags=re.DOTALL)
 

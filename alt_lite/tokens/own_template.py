@@ -81,7 +81,8 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
 def _ranked(names: list[str], fitted: dict[str, Family], folder: Path, asked: Path | str | None) -> list[str]:
     """Sort families that a template agrees with: those that had to be changed least first, then those of the architecture."""
     kind, order = _model_type(folder), list(FAMILIES)
-    mine = [name for name in names if not (pattern := FAMILIES[name].names) or re.search(pattern, f"{asked or ''}/{folder.name}", re.IGNORECASE)]
+    called = [Path(asked or "").name, folder.name]
+    mine = [name for name in names if not (pattern := FAMILIES[name].names) or any(re.search(pattern, each, re.IGNORECASE) for each in called)]
 
     def unlike(name: str) -> tuple[bool, int, bool, int]:
         family = FAMILIES[name]
