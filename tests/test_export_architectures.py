@@ -1,0 +1,171 @@
+"""GGUF files of architectures beside Qwen's and Llama's, and their pre-tokenizers; real llama.cpp in `-m long`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alt_lite.errors import UserError
+from alt_lite.model.exporting import export, gguf_file
+from alt_lite.tokens import tokenizer as tokenizers_io
+from alt_lite.tokens.families import FAMILIES
+
+gguf = pytest.importorskip("gguf")
+R1 = FAMILIES["r1"]
+ROWS = 2624
+SHAPE = {
+    "hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
+    "initializer_range": 0.1, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "vocab_size": ROWS, "tie_word_embeddings": False,
+}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0 + 0.05 * i for i in range(12)], "long_factor": [1.0 + 0.9 * i for i in range(12)], "partial_rotary_factor": 0.75}
+YARN = {"rope_type": "yarn", "rope_theta": 1e5, "factor": 4.0, "original_max_position_embeddings": 64}
+LINEAR = {
+    "head_dim": 64, "linear_num_key_heads": 2, "linear_num_value_heads": 6, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+}
+QWEN35 = {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.5, "mrope_section": [6, 5, 5]}
+EXPERTS = {"head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16}
+# What openai/gpt-oss-20b has.
+PUBLISHED = {"rope_type": "yarn", "rope_theta": 150_000.0, "factor": 32.0, "original_max_position_embeddings": 4096, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False}
+# name: (class of the configuration, settings)
+MODELS = {
+    "phi3_plain": ("Phi3Config", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e5}}),
+    "phi3_short": ("Phi3Config", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 256, "sliding_window": 1024}),
+    "phi3_long": ("Phi3Config", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 64, "tie_word_embeddings": True}),
+    "smollm3": ("SmolLM3Config", {"rope_parameters": {"rope_type": "default", "rope_theta": 5e6}, "tie_word_embeddings": True}),
+    "smollm3_yarn": ("SmolLM3Config", {"rope_parameters": YARN, "tie_word_embeddings": True}),
+    "qwen35": ("Qwen3_5TextConfig", {**LINEAR, "rope_parameters": QWEN35, "tie_word_embeddings": True}),
+    "qwen35_yarn": ("Qwen3_5TextConfig", {**LINEAR, "rope_parameters": {**QWEN35, **YARN}, "linear_num_value_heads": 2}),
+    "gpt_oss": ("GptOssConfig", {**EXPERTS, "rope_parameters": YARN}),
+    "gpt_oss_published": ("GptOssConfig", {**EXPERTS, "head_dim": 64, "max_position_embeddings": 4096, "rope_parameters": PUBLISHED}),
+}
+
+
+def random_model(name: str, tokens, folder: Path, **change) -> Path:
+    """Save a small random model, in several files, with a tokenizer; nothing in it is a neutral zero or one."""
+    import torch
+    import transformers
+
+    kind, settings = MODELS[name]
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, kind)(**{**SHAPE, **settings, **change}))
+    for key, parameter in model.named_parameters():
+        if "norm" in key:
+            torch.nn.init.uniform_(parameter, -0.5, 0.5) if "Qwen3_5" in kind and "linear_attn" not in key else torch.nn.init.uniform_(parameter, 0.5, 1.5)
+        elif key.endswith(("bias", "sinks", "A_log")):
+            torch.nn.init.normal_(parameter)
+        elif "conv1d" in key:
+            torch.nn.init.normal_(parameter, std=0.5)
+        elif "router" in key or "experts" in key:
+            torch.nn.init.normal_(parameter, std=0.5 if "router" in key else 0.2)
+    model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="300KB")
+    tokenizers_io.save(tokens, folder)
+    return folder
+
+
+def random_ids(count: int = 100) -> list[int]:
+    import torch
+
+    return torch.randint(7, 2500, (count,), generator=torch.Generator().manual_seed(1)).tolist()
+
+
+def source(folder: Path, name: str, count: int = 50) -> export.Source:
+    return export.Source(folder, name, R1, [], [random_ids(count)])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_what_is_written_reads_back_within_the_tolerances(name, tokens, tmp_path, capsys):
+    folder = random_model(name, tokens, tmp_path / "merged")
+    for quant, path in export.to_gguf(source(folder, name), tmp_path, ["f16", "q8_0"]).items():
+        entry = export.read_record(tmp_path)[path.name]
+        assert entry["proved"] and entry["largest_weight_error"] <= export.WEIGHT_TOLERANCE[quant], entry
+        read = name.startswith("phi3")
+        assert (entry["logits_not_compared"] is None) == read and (entry["max_logit_difference"] is not None) == read, entry
+    told = capsys.readouterr().err
+    assert ("logits NOT compared, since transformers reads no GGUF files of" in told) != read
+
+
+REFUSED = {
+    "smollm3": [({"no_rope_layers": [1, 0, 1, 0]}, "every fourth"), ({"attention_bias": True}, "has biases")],
+    "phi3_plain": [({"sliding_window": 256}, "sliding window of 256 tokens")],
+    "qwen35": [
+        ({"layer_types": ["full_attention", "linear_attention", "linear_attention", "full_attention"]}, "irregular places"), ({"linear_value_head_dim": 64}, "different size"),
+    ],
+    "gpt_oss": [({"layer_types": ["full_attention"] * 4}, "sliding window in other layers")],
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_llama_cpp_computes_otherwise_is_refused(name, tokens, tmp_path):
+    folder = random_model(name, tokens, tmp_path)
+    plain = json.loads((folder / "config.json").read_text())
+    for change, said in REFUSED[name]:
+        (folder / "config.json").write_text(json.dumps({**plain, **change}))
+        with pytest.raises(UserError, match=said):
+            gguf_file.plan(folder, "f16")
+    (folder / "config.json").write_text(json.dumps({**plain, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}))
+    with pytest.raises(UserError, match="rotary scaling 'dynamic'"):
+        gguf_file.plan(folder, "f16")
+
+
+# Real llama.cpp: `pip install llama-cpp-python`, which builds it
+
+
+def llama_logits(path: Path, ids: list[int], context: int = 512):
+    llama_cpp = pytest.importorskip("llama_cpp")
+    model = llama_cpp.Llama(str(path), verbose=False, n_threads=1, n_ctx=context, logits_all=True, type_k=0, type_v=0)  # 0: 32 bit
+    model.eval(ids)
+    logits = model.scores[: len(ids)].copy()
+    model.close()
+    return logits
+
+
+def transformers_logits(folder: Path, ids: list[int]):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([ids])).logits[0].numpy()
+
+
+def share(got, expected) -> float:
+    """Root mean square of the differences, as a share of the standard deviation."""
+    return float(((got - expected) ** 2).mean() ** 0.5 / expected.std())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_llama_cpp_computes_what_transformers_computes(name, tokens, tmp_path):
+    pytest.importorskip("llama_cpp")
+    folder, ids = random_model(name, tokens, tmp_path / "merged"), random_ids(200)
+    expected = transformers_logits(folder, ids)
+    paths = export.to_gguf(source(folder, name), tmp_path, ["f16", "q8_0"])
+    for quant, tolerance in (("f16", 0.01), ("q8_0", 0.2)):
+        got = llama_logits(paths[quant], ids, 256 if name == "phi3_short" else 512)
+        print(f"{name} {quant}: largest {abs(got - expected).max():.4f} of std {expected.std():.2f}, share {share(got, expected):.4f}, same next {(got.argmax(-1) == expected.argmax(-1)).mean():.1%}")
+        assert share(got, expected) <= tolerance, (name, quant)
+
+
+@pytest.mark.long
+def test_llama_cpp_rounds_the_bounds_of_yarn_which_gpt_oss_does_not(tokens, tmp_path, capsys):
+    pytest.importorskip("llama_cpp")
+    folder, ids = random_model("gpt_oss_published", tokens, tmp_path / "merged"), random_ids(200)
+    got = llama_logits(export.to_gguf(source(folder, "x"), tmp_path, ["f16"])["f16"], ids)
+    assert "rounds the bounds of YaRN's ramp" in capsys.readouterr().err
+    own = share(got, transformers_logits(folder, ids))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "rope_parameters": {**PUBLISHED, "truncate": True}}))
+    rounded = share(got, transformers_logits(folder, ids))
+    print(f"share {own:.4f}, with bounds rounded {rounded:.4f}")
+    assert rounded < own / 2
+
+
+@pytest.mark.long
+def test_a_run_named_after_phi_3_loads_in_llama_cpp(tokens, tmp_path):
+    """llama.cpp goes by the name to find out about Phi-3's vocabulary."""
+    folder = random_model("phi3_plain", tokens, tmp_path / "merged")
+    for name in ("my-Phi3-run", "phi-3-mini"):
+        path = export.to_gguf(source(folder, name), tmp_path, ["f16"])["f16"]
+        assert llama_logits(path, random_ids(5)).shape == (5, ROWS)
