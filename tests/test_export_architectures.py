@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import real
 
 from alt_lite.errors import UserError
-from alt_lite.model.exporting import export, gguf_file
+from alt_lite.model.exporting import export, gguf_file, gguf_vocab
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.families import FAMILIES
 
@@ -109,6 +110,45 @@ def test_what_llama_cpp_computes_otherwise_is_refused(name, tokens, tmp_path):
         gguf_file.plan(folder, "f16")
 
 
+# Pre-tokenizers, each put on a real vocabulary
+
+TRICKY = (
+    "HELLO world, I'LL don't WON'T camelCase PascalCase XMLHttpRequest", "ÉCOLE École naïveÉcole ÀÉÎ àéî ßẞ ǅ ʰ", "cafe\u0301 हिन्दी में नमस्ते ไทยสวัสดี עִבְרִית", "3.14159 1234567 ٣٤٥ Ⅻ ½ x²",
+    "a/b//c path/to/file.txt\n/next\r\n\r\n  //x", "  indented\n\t\tcode;   trailing   \n \n", "Привет МИР Мир iPhoneПривет", "日本語テキスト、한국어와 中文。", "🙂🚀👩‍👩‍👧 e\u0301\u0302",
+)
+SPLITS = {
+    "smollm": [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}],
+    **{name: [
+        {"type": "Split", "pattern": {"Regex": gguf_vocab.PATTERNS[name][0]}, "behavior": "Isolated", "invert": False},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+    ] for name in ("gpt-4o", "qwen35", "llama-bpe")},
+}
+
+
+SIZE = 128_257
+
+
+def split_by(name: str, folder: Path) -> Path:
+    """Lay out Llama 3.1's real vocabulary with the pre-tokenizer that `name` stands for."""
+    real.tokenizer_folder("r1_llama", folder)
+    spec = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    spec["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": SPLITS[name]}
+    spec["model"]["ignore_merges"] = name == "llama-bpe"
+    # A letter with its mark, which Llama's own merges keep apart.
+    spec["model"]["vocab"]["ĠeÌģ"] = 128_256
+    spec["model"]["merges"].append("Ġe Ìģ")
+    (folder / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(SPLITS))
+def test_a_published_splitting_pattern_is_known_by_its_name(name, tmp_path):
+    vocabulary = gguf_vocab.read(split_by(name, tmp_path), SIZE, [*tokenizers_io.PROBES, *TRICKY])
+    assert (vocabulary.pre, vocabulary.exact) == (name, True)
+    # llama.cpp's own gpt-4o takes no mark for a part of a word.
+    assert vocabulary.differing == ((TRICKY[-1],) if name == "gpt-4o" else ())
+
+
 # Real llama.cpp: `pip install llama-cpp-python`, which builds it
 
 
@@ -169,3 +209,23 @@ def test_a_run_named_after_phi_3_loads_in_llama_cpp(tokens, tmp_path):
     for name in ("my-Phi3-run", "phi-3-mini"):
         path = export.to_gguf(source(folder, name), tmp_path, ["f16"])["f16"]
         assert llama_logits(path, random_ids(5)).shape == (5, ROWS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(SPLITS))
+def test_llama_cpp_splits_by_the_pattern_as_told(name, tmp_path):
+    """Ids of every text: those of the tokenizer, or, for texts that are told to differ, those of the rebuilt one."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+    from tokenizers import Tokenizer
+
+    tokens = tokenizers_io.load(split_by(name, tmp_path / "tokens"), R1)
+    folder = random_model("phi3_plain", tokens, tmp_path / "merged", vocab_size=SIZE, hidden_size=32, intermediate_size=32, num_hidden_layers=1)
+    path, texts = tmp_path / "x.gguf", [*tokenizers_io.PROBES, *TRICKY]
+    vocabulary = gguf_vocab.read(folder, SIZE, texts)
+    gguf_file.write(gguf_file.plan(folder, "f16"), path, tokens, vocabulary, name, tokens.template, lambda number, note: None)
+    model = llama_cpp.Llama(str(path), verbose=False, vocab_only=True)
+    raw, built = Tokenizer.from_file(str(folder / "tokenizer.json")), gguf_vocab.rebuilt(vocabulary.tokens, vocabulary.types, vocabulary.merges, vocabulary.pre)
+    for text in texts:
+        encode = built if text in vocabulary.differing else raw
+        assert model.tokenize(text.encode(), add_bos=False, special=False) == encode.encode(text, add_special_tokens=False).ids, text
+    model.close()

@@ -20,11 +20,26 @@ if TYPE_CHECKING:
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 _SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?{letters}+|\p{{N}}{digits}| ?[^\s{marks}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Names llama.cpp knows → the pattern it splits by, as the published tokenizer.json has it. It takes
-# `deepseek-r1-qwen` for another name of `qwen2`; `llama-bpe` also takes a word that is a token whole.
-PATTERNS = {"qwen2": _SPLIT.format(digits=""), "llama-bpe": _SPLIT.format(digits="{1,3}")}
+_PLAIN = {"letters": r"\p{L}", "marks": r"\p{L}"}
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # what ByteLevel splits by unless told not to
+_DIGIT = r"\p{N}"
+_CASED = (
+    r"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Names llama.cpp knows → the patterns it splits by, one after the other, as the published tokenizer.json has them.
+# It takes `deepseek-r1-qwen` for another name of `qwen2`; `llama-bpe` also takes a word that is a token whole.
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "qwen2": (_SPLIT.format(**_PLAIN, digits=""),),
+    "llama-bpe": (_SPLIT.format(**_PLAIN, digits="{1,3}"),),  # SmolLM3 too
+    "smollm": (_DIGIT, _GPT2),
+    "gpt-4o": (_CASED.format(upper=r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", lower=r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"),),  # Phi-4-mini, gpt-oss
+    "qwen35": (_SPLIT.format(letters=r"[\p{L}\p{M}]", marks=r"\p{L}\p{M}", digits=""),),
+}
+# Where llama.cpp itself splits otherwise: it tells upper from lower case in ASCII only, and takes no marks for letters.
+_OF_LLAMA_CPP = {**PATTERNS, "gpt-4o": (_CASED.format(upper="[\\p{L}&&[^a-z]]", lower="[\\p{L}&&[^A-Z]]"),)}
 _DEEPSEEK_BOS = "<｜begin▁of▁sentence｜>"
 
 
@@ -56,8 +71,8 @@ def read(folder: Path, size: int, texts: Sequence[str]) -> Vocabulary:
     tokens, types = _tokens(spec, size, path)
     merges = [" ".join(_glued(part) for part in (pair.split(" ") if isinstance(pair, str) else pair)) for pair in spec["model"]["merges"]]
     raw = Tokenizer.from_file(str(path))
-    pattern = _pattern(spec)
-    known = [name for name, there in PATTERNS.items() if there == pattern]
+    patterns = _patterns(spec)
+    known = [name for name, there in PATTERNS.items() if there == patterns]
     # A pattern of the model's own: the known one that splits these texts most like it.
     different = {name: _differing(raw, rebuilt(tokens, types, merges, name), texts) for name in known or PATTERNS}
     pre = min(different, key=lambda name: len(different[name]))
@@ -75,7 +90,7 @@ def rebuilt(tokens: Sequence[str], types: Sequence[int], merges: Sequence[str], 
     pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
     built = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=name == "llama-bpe"))
     built.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PATTERNS[name]), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        *(pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _OF_LLAMA_CPP[name]), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])
     built.decoder = decoders.ByteLevel()
     return built
@@ -103,11 +118,17 @@ def _glued(part: str) -> str:
     return part.replace(" ", "Ġ")
 
 
-def _pattern(spec: dict[str, Any]) -> str | None:
-    """The one pattern that a tokenizer splits by, None where it splits in another way."""
-    steps = spec["pre_tokenizer"].get("pretokenizers", [spec["pre_tokenizer"]])
-    patterns = [step["pattern"].get("Regex") for step in steps if step["type"] == "Split"]
-    return patterns[0] if len(patterns) == 1 else None
+def _patterns(spec: dict[str, Any]) -> tuple[str | None, ...]:
+    """The patterns that a tokenizer splits by, one after the other; None for a step of another kind."""
+    found: list[str | None] = []
+    for step in spec["pre_tokenizer"].get("pretokenizers", [spec["pre_tokenizer"]]):
+        if step["type"] == "Split":
+            found.append(step["pattern"].get("Regex"))
+        elif step["type"] == "ByteLevel":
+            found += [_GPT2] if step.get("use_regex", True) else []
+        else:
+            found.append(_DIGIT if step["type"] == "Digits" and step.get("individual_digits") else None)
+    return tuple(found)
 
 
 def _differing(raw: Tokenizer, built: Tokenizer, texts: Sequence[str]) -> tuple[str, ...]:
