@@ -29,6 +29,12 @@ QWEN35 = {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.
 EXPERTS = {"head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16}
 # What openai/gpt-oss-20b has.
 PUBLISHED = {"rope_type": "yarn", "rope_theta": 150_000.0, "factor": 32.0, "original_max_position_embeddings": 4096, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False}
+SLIDING, FULL = "sliding_attention", "full_attention"
+GEMMA4 = {
+    "num_hidden_layers": 6, "layer_types": [SLIDING, SLIDING, FULL] * 2, "head_dim": 32, "global_head_dim": 64, "sliding_window": 16, "vocab_size_per_layer_input": ROWS,
+    "rope_parameters": {SLIDING: {"rope_type": "default", "rope_theta": 1e4}, FULL: {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.25}},
+    "tie_word_embeddings": True,
+}
 # name: (class of the configuration, settings)
 MODELS = {
     "phi3_plain": ("Phi3Config", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e5}}),
@@ -38,6 +44,12 @@ MODELS = {
     "smollm3_yarn": ("SmolLM3Config", {"rope_parameters": YARN, "tie_word_embeddings": True}),
     "qwen35": ("Qwen3_5TextConfig", {**LINEAR, "rope_parameters": QWEN35, "tie_word_embeddings": True}),
     "qwen35_yarn": ("Qwen3_5TextConfig", {**LINEAR, "rope_parameters": {**QWEN35, **YARN}, "linear_num_value_heads": 2}),
+    "gemma4_shared": ("Gemma4TextConfig", {
+        **GEMMA4, "num_kv_shared_layers": 3, "use_double_wide_mlp": True, "hidden_size_per_layer_input": 32, "final_logit_softcapping": 30.0,
+    }),
+    "gemma4_experts": ("Gemma4TextConfig", {
+        **GEMMA4, "num_global_key_value_heads": 1, "attention_k_eq_v": True, "hidden_size_per_layer_input": 0, "enable_moe_block": True, "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 64,
+    }),
     "gpt_oss": ("GptOssConfig", {**EXPERTS, "rope_parameters": YARN}),
     "gpt_oss_published": ("GptOssConfig", {**EXPERTS, "head_dim": 64, "max_position_embeddings": 4096, "rope_parameters": PUBLISHED}),
 }
@@ -52,14 +64,21 @@ def random_model(name: str, tokens, folder: Path, **change) -> Path:
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, kind)(**{**SHAPE, **settings, **change}))
     for key, parameter in model.named_parameters():
-        if "norm" in key:
+        if "Gemma4" in kind and key.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.uniform_(parameter, 0.2, 0.5)  # nothing else keeps attention from picking one token
+        elif "norm" in key:
             torch.nn.init.uniform_(parameter, -0.5, 0.5) if "Qwen3_5" in kind and "linear_attn" not in key else torch.nn.init.uniform_(parameter, 0.5, 1.5)
         elif key.endswith(("bias", "sinks", "A_log")):
             torch.nn.init.normal_(parameter)
         elif "conv1d" in key:
             torch.nn.init.normal_(parameter, std=0.5)
+        elif key.endswith("scale"):
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
         elif "router" in key or "experts" in key:
-            torch.nn.init.normal_(parameter, std=0.5 if "router" in key else 0.2)
+            torch.nn.init.normal_(parameter, std=(3.0 if "Gemma4" in kind else 0.5) if "router" in key else 0.2)
+    for key, buffer in model.named_buffers():
+        if key.endswith("layer_scalar"):
+            buffer.fill_(0.75)
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="300KB")
     tokenizers_io.save(tokens, folder)
     return folder
@@ -87,12 +106,51 @@ def test_what_is_written_reads_back_within_the_tolerances(name, tokens, tmp_path
     assert ("logits NOT compared, since transformers reads no GGUF files of" in told) != read
 
 
+def published(name: str, config: dict) -> tuple[dict, str, dict]:
+    """A configuration as the makers write it, how their tensors' names begin, and tensors beside them."""
+    if name == "phi3_long":
+        rope = config.pop("rope_parameters")
+        config |= {"rope_scaling": {"type": "longrope", **{key: rope[key] for key in ("short_factor", "long_factor")}}, "partial_rotary_factor": 0.75, "rope_theta": 1e4}
+        return config, "model.", {}
+    kind = {"qwen35": "Qwen3_5", "gemma4_shared": "Gemma4", "gemma4_experts": "Gemma4"}[name] + "ForConditionalGeneration"
+    if "gemma4" in name:
+        own = config.pop("per_layer_config")["2"]
+        config |= {"global_head_dim": own["head_dim"], "num_global_key_value_heads": own.get("num_key_value_heads")}
+    tied = {"tie_word_embeddings": config.pop("tie_word_embeddings")}
+    beside = ["mtp.norm.weight", "model.visual.merger.norm.weight"] if name == "qwen35" else ["model.vision_tower.std_bias", "model.embed_vision.embedding_projection.weight"]
+    return {"architectures": [kind], **tied, "text_config": config}, "model.language_model.", {key: [1.0] for key in beside}
+
+
+@pytest.mark.parametrize("name", ["phi3_long", "qwen35", "gemma4_shared", "gemma4_experts"])
+def test_a_folder_as_the_makers_publish_it_becomes_the_same_file(name, tokens, tmp_path):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = random_model(name, tokens, tmp_path / "merged")
+    vocabulary = gguf_vocab.read(folder, ROWS, ())
+
+    def written() -> dict:
+        gguf_file.write(gguf_file.plan(folder, "f16"), tmp_path / "x.gguf", tokens, vocabulary, "x", "x", lambda number, note: None)
+        reader = gguf.GGUFReader(tmp_path / "x.gguf")
+        return {**{key: field.contents() for key, field in reader.fields.items()}, **{tensor.name: tensor.data.tobytes() for tensor in reader.tensors}}
+
+    before, weights = written(), {}
+    config, start, beside = published(name, json.loads((folder / "config.json").read_text()))
+    (folder / "config.json").write_text(json.dumps(config))
+    for path in folder.glob("*.safetensors"):
+        weights |= {key.replace("model.language_model.", "model.").replace("model.", start, 1): value for key, value in load_file(path).items()}
+        path.unlink()
+    save_file({**weights, **{key: torch.tensor(value) for key, value in beside.items()}}, folder / "model.safetensors", {"format": "pt"})
+    assert written() == before
+
+
 REFUSED = {
     "smollm3": [({"no_rope_layers": [1, 0, 1, 0]}, "every fourth"), ({"attention_bias": True}, "has biases")],
     "phi3_plain": [({"sliding_window": 256}, "sliding window of 256 tokens")],
     "qwen35": [
         ({"layer_types": ["full_attention", "linear_attention", "linear_attention", "full_attention"]}, "irregular places"), ({"linear_value_head_dim": 64}, "different size"),
     ],
+    "gemma4_shared": [({"num_kv_shared_layers": 2}, "other layers than the last two"), ({"use_bidirectional_attention": "all"}, "attends to later tokens")],
     "gpt_oss": [({"layer_types": ["full_attention"] * 4}, "sliding window in other layers")],
 }
 
@@ -105,7 +163,8 @@ def test_what_llama_cpp_computes_otherwise_is_refused(name, tokens, tmp_path):
         (folder / "config.json").write_text(json.dumps({**plain, **change}))
         with pytest.raises(UserError, match=said):
             gguf_file.plan(folder, "f16")
-    (folder / "config.json").write_text(json.dumps({**plain, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}))
+    dynamic = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    (folder / "config.json").write_text(json.dumps({**plain, "rope_parameters": {FULL: dynamic} if "gemma4" in name else dynamic}))
     with pytest.raises(UserError, match="rotary scaling 'dynamic'"):
         gguf_file.plan(folder, "f16")
 
@@ -147,6 +206,40 @@ def test_a_published_splitting_pattern_is_known_by_its_name(name, tmp_path):
     assert (vocabulary.pre, vocabulary.exact) == (name, True)
     # llama.cpp's own gpt-4o takes no mark for a part of a word.
     assert vocabulary.differing == ((TRICKY[-1],) if name == "gpt-4o" else ())
+
+
+def gemma_tokenizer(folder: Path) -> Path:
+    """Train a small tokenizer that is built as Gemma 4's."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    made.normalizer, made.pre_tokenizer = normalizers.Replace(" ", "▁"), pre_tokenizers.Split(Regex("\n"), "isolated")
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<|channel>", "<channel|>"]
+    made.train_from_iterator([Path(__file__).read_text("utf-8")], trainers.BpeTrainer(vocab_size=1200, special_tokens=special, show_progress=False))
+    spec = json.loads(made.to_str())
+    vocabulary = spec["model"]["vocab"]
+    for token in (*(f"<0x{byte:02X}>" for byte in range(256)), "\n\n", "\n\n\n", "हि"):
+        vocabulary.setdefault(token, len(vocabulary))
+    spec["model"]["merges"] += [["\n", "\n"], ["\n\n", "\n"]]
+    spec["pre_tokenizer"] = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
+    return folder
+
+
+GEMMA_TEXTS = (*tokenizers_io.PROBES, *TRICKY, "a\n\n\nb\n\n c", "\n", "   three\tspaces  ")
+
+
+def test_gemmas_tokenizer_is_known_by_how_it_is_built(tmp_path):
+    folder = gemma_tokenizer(tmp_path)
+    vocabulary = gguf_vocab.read(folder, ROWS, GEMMA_TEXTS, ("<|channel>", "<channel|>"))
+    assert (vocabulary.model, vocabulary.pre, vocabulary.exact, vocabulary.differing) == ("gemma4", "gemma4", True, ())
+    kinds = dict(zip(vocabulary.tokens, vocabulary.types, strict=True))
+    assert kinds["<0x0A>"] == gguf_vocab.BYTE and kinds["<bos>"] == gguf_vocab.CONTROL and kinds["<|channel>"] == gguf_vocab.USER_DEFINED
+    spec = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    (folder / "tokenizer.json").write_text(json.dumps({**spec, "normalizer": None}), "utf-8")
+    with pytest.raises(UserError, match="no byte-level BPE"):
+        gguf_vocab.read(folder, ROWS, ())
 
 
 # Real llama.cpp: `pip install llama-cpp-python`, which builds it
@@ -228,4 +321,18 @@ def test_llama_cpp_splits_by_the_pattern_as_told(name, tmp_path):
     for text in texts:
         encode = built if text in vocabulary.differing else raw
         assert model.tokenize(text.encode(), add_bos=False, special=False) == encode.encode(text, add_special_tokens=False).ids, text
+    model.close()
+
+
+@pytest.mark.long
+def test_llama_cpp_tokenises_as_a_tokenizer_like_gemmas(tokens, tmp_path):
+    llama_cpp = pytest.importorskip("llama_cpp")
+    from tokenizers import Tokenizer
+
+    folder, path = random_model("gemma4_shared", tokens, tmp_path / "merged"), tmp_path / "x.gguf"
+    vocabulary = gguf_vocab.read(gemma_tokenizer(tmp_path / "gemma"), ROWS, GEMMA_TEXTS)
+    gguf_file.write(gguf_file.plan(folder, "f16"), path, tokens, vocabulary, "x", tokens.template, lambda number, note: None)
+    model, raw = llama_cpp.Llama(str(path), verbose=False, vocab_only=True), Tokenizer.from_file(str(tmp_path / "gemma" / "tokenizer.json"))
+    for text in GEMMA_TEXTS:
+        assert model.tokenize(text.encode(), add_bos=False, special=False) == raw.encode(text, add_special_tokens=False).ids, text
     model.close()

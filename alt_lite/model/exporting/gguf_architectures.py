@@ -30,7 +30,8 @@ class Architecture:
     `rope` are the rotary scalings that llama.cpp computes for it; `share` gives the share of a head that is
     turned. `refused` says what llama.cpp does not compute, `note` what it computes a little otherwise, or
     nothing. `parts` gives the tensors that one of the model's becomes: names as the package gguf maps
-    them, and the change; `computed` gives further ones. `describe` adds keys. `reader` tells that
+    them, or GGUF's own ("blk."), and the change; `computed` gives further ones. `common` gives the settings
+    that the keys of every architecture are written from, `describe` adds keys. `reader` tells that
     transformers reads such a file, so that logits are compared.
     """
 
@@ -41,6 +42,7 @@ class Architecture:
     note: Callable[[Config], str | None] = _none
     parts: Callable[[str, Config], Sequence[tuple[str, Change]]] = lambda key, config: [(key, None)]
     computed: Callable[[Config], dict[str, np.ndarray]] = lambda config: {}
+    common: Callable[[Config], Config] = lambda config: config
     describe: Callable[[Any, Config], None] = _none
     reader: bool = True
 
@@ -218,6 +220,82 @@ def _gpt_oss_describe(writer: Any, config: Config) -> None:
     writer.add_expert_used_count(config["num_experts_per_tok"])
 
 
+# Gemma 4: layers of full attention have heads of their own size, last layers take keys and values of earlier ones
+
+
+def _gemma4_full(config: Config, key: str, beside: str) -> Any:
+    """A setting of the layers of full attention; transformers saves it layer by layer, Google beside the others' (`beside`)."""
+    own = {int(number): given for number, given in (config.get("per_layer_config") or {}).items()}.get(config["layer_types"].index("full_attention"), {})
+    return own.get(key) or (config.get(beside) if key == "head_dim" or config.get("attention_k_eq_v") else None) or config[key]
+
+
+def _gemma4_refused(config: Config) -> str | None:
+    kinds, shared = config["layer_types"], config.get("num_kv_shared_layers") or 0
+    own = config.get("per_layer_config") or {}
+    if own and ({int(layer) for layer in own} != {layer for layer, kind in enumerate(kinds) if kind == "full_attention"} or any(given != next(iter(own.values())) for given in own.values())):
+        return "has layers of full attention that differ"
+    if shared and kinds[: len(kinds) - shared][-2:] != ["sliding_attention", "full_attention"]:
+        return "takes keys and values of other layers than the last two that have them"
+    if config.get("use_bidirectional_attention") == "all":
+        return "attends to later tokens"
+    if config.get("hidden_size_per_layer_input") and config["vocab_size_per_layer_input"] != config["vocab_size"]:
+        return "has a vocabulary of another size for its layers"
+    return _biased(config)
+
+
+def _gemma4_note(_: Config) -> str:
+    return "llama.cpp puts Gemma's begin-of-text token before every text by itself, whatever the file says: text that is sent to its completion endpoint must not hold one"
+
+
+def _gemma4_common(config: Config) -> Config:
+    kinds, shared = config["layer_types"], config.get("num_kv_shared_layers") or 0
+    heads, wide = _gemma4_full(config, "num_key_value_heads", "num_global_key_value_heads"), config["intermediate_size"]
+    return {
+        **config, "rope_parameters": config["rope_parameters"]["full_attention"], "head_dim": _gemma4_full(config, "head_dim", "global_head_dim"),
+        "num_key_value_heads": [heads if kind == "full_attention" else config["num_key_value_heads"] for kind in kinds],
+        "intermediate_size": [wide * (1 + bool(config.get("use_double_wide_mlp") and layer >= len(kinds) - shared)) for layer in range(len(kinds))],
+    }
+
+
+def _gemma4_parts(key: str, config: Config) -> list[tuple[str, Change]]:
+    if key.startswith(("model.vision_tower.", "model.audio_tower.", "model.embed_vision.", "model.embed_audio.")):
+        return []  # not part of the language model that was trained and evaluated
+    key = key.replace("model.language_model.", "model.", 1)
+    layer = key.split(".")[2]
+    named = {"router.scale": f"blk.{layer}.ffn_gate_inp.scale", "router.per_expert_scale": f"blk.{layer}.ffn_down_exps.scale"}
+    unmarked = key.endswith("layer_scalar") or ".experts." in key
+    return [(next((name for end, name in named.items() if key.endswith(end)), f"{key}.weight" if unmarked else key), None)]
+
+
+def _gemma4_computed(config: Config) -> dict[str, np.ndarray]:
+    """Layers of full attention turn the first part of a head only: what the others' frequencies are divided by is beyond all."""
+    half = _gemma4_full(config, "head_dim", "global_head_dim") // 2
+    turned = int(half * config["rope_parameters"]["full_attention"].get("partial_rotary_factor", 1.0))
+    return {"rope_freqs.weight": np.array([1.0] * turned + [1e30] * (half - turned), dtype=np.float32)}
+
+
+def _gemma4_describe(writer: Any, config: Config) -> None:
+    writer.add_shared_kv_layers(config.get("num_kv_shared_layers") or 0)
+    writer.add_embedding_length_per_layer_input(config.get("hidden_size_per_layer_input") or 0)
+    writer.add_sliding_window(config["sliding_window"])
+    writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config["layer_types"]])
+    writer.add_key_length_swa(config["head_dim"])
+    writer.add_value_length_swa(config["head_dim"])
+    writer.add_rope_dimension_count_swa(config["head_dim"])
+    writer.add_rope_freq_base_swa(config["rope_parameters"]["sliding_attention"]["rope_theta"])
+    if config.get("final_logit_softcapping"):
+        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    if config.get("enable_moe_block"):
+        writer.add_expert_count(config["num_experts"])
+        writer.add_expert_used_count(config["top_k_experts"])
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
+
+
+_GEMMA4 = Architecture(
+    "gemma4", rope=("proportional",), refused=_gemma4_refused, note=_gemma4_note, parts=_gemma4_parts, computed=_gemma4_computed,
+    common=_gemma4_common, describe=_gemma4_describe,
+    reader=False,  # that of transformers 5.17 knows heads of one size only
+)
 _QWEN35 = Architecture(
     "qwen35", share=_qwen35_share, refused=_qwen35_refused, parts=_qwen35_parts, describe=_qwen35_describe, reader=False,
 )
@@ -232,6 +310,8 @@ ARCHITECTURES = {
     ),
     "Qwen3_5ForCausalLM": _QWEN35,
     "Qwen3_5ForConditionalGeneration": _QWEN35,
+    "Gemma4ForCausalLM": _GEMMA4,
+    "Gemma4ForConditionalGeneration": _GEMMA4,
     "GptOssForCausalLM": Architecture(
         "gpt-oss", rope=("default", "yarn"), refused=_gpt_oss_refused, note=_gpt_oss_note, parts=_gpt_oss_parts, describe=_gpt_oss_describe,
         reader=False,  # that of transformers 5.17 looks for experts under names that llama.cpp does not use

@@ -86,7 +86,7 @@ def plan(folder: Path, quant: str) -> Plan:
                 if key == "lm_head.weight" and config.get("tie_word_embeddings"):
                     continue
                 for part, change in architecture.parts(key, config):
-                    mapped = names.get_name(part, try_suffixes=(".weight", ".bias"))
+                    mapped = part if part.startswith("blk.") else names.get_name(part, try_suffixes=(".weight", ".bias"))
                     if mapped is None:
                         raise UserError(f"{path}: tensor {key} has no place in a GGUF file of {architecture.name}", "export it to vllm or hub")
                     tensors.append(_tensor(mapped, (path, key), change, tuple(file.get_slice(key).get_shape()), kind))
@@ -100,10 +100,13 @@ def _architecture(folder: Path, whole: Config, config: Config) -> Architecture:
     name = (whole.get("architectures") or ["none"])[0]
     if name not in ARCHITECTURES:
         raise UserError(f"{folder}: architecture {name} is not exported to GGUF", f"only {', '.join(ARCHITECTURES)} are; llama.cpp's convert_hf_to_gguf.py knows others")
-    architecture, kind = ARCHITECTURES[name], gguf_rotary.settings(config)["rope_type"]
+    architecture, kind = ARCHITECTURES[name], gguf_rotary.settings(ARCHITECTURES[name].common(config))["rope_type"]
     if kind not in architecture.rope:
         raise UserError(f"rotary scaling {kind!r} is not exported to GGUF for {name}", "export it to vllm or hub")
-    what = "attends in a sliding window" if config.get("use_sliding_window") else architecture.refused(config)
+    try:
+        what = "attends in a sliding window" if config.get("use_sliding_window") else architecture.refused(config)
+    except KeyError as error:
+        raise UserError(f"{folder}/config.json has no {error}, which llama.cpp's {architecture.name} needs", "merge the run again: python -m alt_lite merge RUN") from error
     if what:
         raise UserError(f"{folder} {what}, which llama.cpp's {architecture.name} does not", "export it to vllm or hub")
     return architecture
@@ -192,7 +195,7 @@ def _converted(tensor: Tensor, value: Any) -> np.ndarray:
 def _describe(writer: Any, planned: Plan, name: str) -> None:
     import gguf
 
-    config = planned.config
+    config = planned.architecture.common(planned.config)
     writer.add_type(gguf.GGUFType.MODEL)
     # By this name llama.cpp takes a vocabulary for Phi-3's, which is another kind; it then fails, or drops spaces.
     writer.add_name(re.sub(r"(?i)phi-?3", "Phi 3", name))
@@ -209,11 +212,11 @@ def _describe(writer: Any, planned: Plan, name: str) -> None:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
     gguf_rotary.describe(writer, config, planned.architecture.share(config))
-    planned.architecture.describe(writer, config)
+    planned.architecture.describe(writer, planned.config)
 
 
 def _add_vocabulary(writer: Any, tokens: Tokens, vocabulary: Vocabulary, config: dict[str, Any], chat_template: str) -> None:
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.types)
