@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import real
+import small
 
 from alt_lite.errors import UserError
 from alt_lite.model.exporting import export, gguf_file, gguf_vocab
 from alt_lite.tokens import tokenizer as tokenizers_io
+from alt_lite.tokens.encode import encode_prompt
 from alt_lite.tokens.families import FAMILIES
 
 gguf = pytest.importorskip("gguf")
@@ -335,4 +337,28 @@ def test_llama_cpp_tokenises_as_a_tokenizer_like_gemmas(tokens, tmp_path):
     model, raw = llama_cpp.Llama(str(path), verbose=False, vocab_only=True), Tokenizer.from_file(str(tmp_path / "gemma" / "tokenizer.json"))
     for text in GEMMA_TEXTS:
         assert model.tokenize(text.encode(), add_bos=False, special=False) == raw.encode(text, add_special_tokens=False).ids, text
+    model.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_llama_cpp_stops_where_the_family_ends_and_shows_its_trace(name, tmp_path):
+    llama_cpp = pytest.importorskip("llama_cpp")
+    family = FAMILIES[name]
+    small.lay_tokenizer(tmp_path / "tokens", family)
+    spec = json.loads((tmp_path / "tokens" / "tokenizer.json").read_text("utf-8"))
+    spec["model"] |= {"vocab": {**spec["model"]["vocab"], "in": 256}, "merges": [["i", "n"]]}  # llama.cpp refuses to have none
+    spec["added_tokens"] = [{**added, "id": added["id"] + 1} for added in spec["added_tokens"]]
+    (tmp_path / "tokens" / "tokenizer.json").write_text(json.dumps(spec), "utf-8")
+    tokens = tokenizers_io.load(tmp_path / "tokens", family)
+    folder, path = random_model("smollm3", tokens, tmp_path / "merged", vocab_size=small.VOCABULARY), tmp_path / "x.gguf"
+    vocabulary = gguf_vocab.read(folder, small.VOCABULARY, (), (family.think, family.think_end))
+    gguf_file.write(gguf_file.plan(folder, "f16"), path, tokens, vocabulary, "x", tokens.template, lambda number, note: None)
+    model = llama_cpp.Llama(str(path), verbose=False, vocab_only=True)
+    own = llama_cpp.llama_model_get_vocab(model.model)
+    assert model.token_eos() == tokens.end_id and all(llama_cpp.llama_vocab_is_eog(own, number) for number in tokens.ends)
+    for token in (family.think, family.think_end):
+        assert model.detokenize([tokens.ids[token]]).decode() == token
+    messages = [{"role": "user", "content": "What is 12 + 34?"}]
+    assert model.tokenize("".join(family.prompt(messages)).encode(), add_bos=True, special=True) == encode_prompt(tokens, messages)
     model.close()
