@@ -165,6 +165,10 @@ def test_what_llama_cpp_computes_otherwise_is_refused(name, tokens, tmp_path):
         (folder / "config.json").write_text(json.dumps({**plain, **change}))
         with pytest.raises(UserError, match=said):
             gguf_file.plan(folder, "f16")
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in plain.items() if key not in ("layer_types", "max_position_embeddings", "linear_key_head_dim")}))
+    if name not in ("smollm3", "gpt_oss"):
+        with pytest.raises(UserError, match="config.json has no '"):
+            gguf_file.plan(folder, "f16")
     dynamic = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
     (folder / "config.json").write_text(json.dumps({**plain, "rope_parameters": {FULL: dynamic} if "gemma4" in name else dynamic}))
     with pytest.raises(UserError, match="rotary scaling 'dynamic'"):
@@ -206,6 +210,10 @@ def split_by(name: str, folder: Path) -> Path:
 def test_a_published_splitting_pattern_is_known_by_its_name(name, tmp_path):
     vocabulary = gguf_vocab.read(split_by(name, tmp_path), SIZE, [*tokenizers_io.PROBES, *TRICKY])
     assert (vocabulary.pre, vocabulary.exact) == (name, True)
+    if name == "qwen35":
+        from transformers.models.qwen3_5.tokenization_qwen3_5 import PRETOKENIZE_REGEX
+
+        assert gguf_vocab.PATTERNS[name] == (PRETOKENIZE_REGEX,)
     # llama.cpp's own gpt-4o takes no mark for a part of a word.
     assert vocabulary.differing == ((TRICKY[-1],) if name == "gpt-4o" else ())
 

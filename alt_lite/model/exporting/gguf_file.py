@@ -100,13 +100,14 @@ def _architecture(folder: Path, whole: Config, config: Config) -> Architecture:
     name = (whole.get("architectures") or ["none"])[0]
     if name not in ARCHITECTURES:
         raise UserError(f"{folder}: architecture {name} is not exported to GGUF", f"only {', '.join(ARCHITECTURES)} are; llama.cpp's convert_hf_to_gguf.py knows others")
-    architecture, kind = ARCHITECTURES[name], gguf_rotary.settings(ARCHITECTURES[name].common(config))["rope_type"]
-    if kind not in architecture.rope:
-        raise UserError(f"rotary scaling {kind!r} is not exported to GGUF for {name}", "export it to vllm or hub")
+    architecture = ARCHITECTURES[name]
     try:
+        kind = gguf_rotary.settings(architecture.common(config))["rope_type"]
         what = "attends in a sliding window" if config.get("use_sliding_window") else architecture.refused(config)
     except KeyError as error:
-        raise UserError(f"{folder}/config.json has no {error}, which llama.cpp's {architecture.name} needs", "merge the run again: python -m alt_lite merge RUN") from error
+        raise UserError(f"{folder}/config.json has no {error}, which a GGUF file of {architecture.name} needs", "merge the run again: python -m alt_lite merge RUN") from error
+    if kind not in architecture.rope:
+        raise UserError(f"rotary scaling {kind!r} is not exported to GGUF for {name}", "export it to vllm or hub")
     if what:
         raise UserError(f"{folder} {what}, which llama.cpp's {architecture.name} does not", "export it to vllm or hub")
     return architecture
