@@ -94,7 +94,9 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     require_disk(out, sum(sizes(source, left).values()))
     tokens = tokenizers_io.load(source.merged, source.family)
     plans = {quant: gguf_file.plan(source.merged, quant) for quant in gguf_file.WRITTEN}
-    vocabulary = gguf_vocab.read(source.merged, plans["f16"].config["vocab_size"], [*PROBES, *source.texts])
+    if note := plans["f16"].architecture.note(plans["f16"].config):
+        say(f"export: {note}")
+    vocabulary = gguf_vocab.read(source.merged, plans["f16"].config["vocab_size"], [*PROBES, *source.texts], (source.family.think, source.family.think_end))
     _tell_differing(vocabulary)
     out.mkdir(parents=True, exist_ok=True)
     for quant in left:
@@ -120,7 +122,8 @@ def require_disk(out: Path, need: int) -> None:
 
 
 def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Tokens, quant: str) -> dict[str, Any]:
-    """Read a file back: its vocabulary, every weight where we wrote it, and the logits where memory allows.
+    """Read a file back: its vocabulary, every weight where we wrote it, and the logits where transformers reads
+    such a file and memory allows.
 
     `proved` tells that all that was compared is within the tolerances; null for the types of
     llama-quantize, whose rounding is not ours to judge.
@@ -132,14 +135,15 @@ def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Token
     built = gguf_vocab.rebuilt(entries["tokens"], entries["token_type"], entries["merges"], entries["pre"])
     equal = sum(built.encode(text, add_special_tokens=False).ids == tokens.encode([text]) for text in (*PROBES, *source.texts))
     error = _weight_error(planned, reader) if quant in gguf_file.WRITTEN else None
-    logits = _logits_differ(planned, path, source) if _fits_memory(planned) else None
+    unread = _not_compared(planned)
+    logits = None if unread else _logits_differ(planned, path, source)
     proved = None
     if error is not None:
         proved = error <= WEIGHT_TOLERANCE[quant] and (logits is None or logits["share"] <= LOGIT_TOLERANCE[quant])
     return {
         "pre": entries["pre"], "texts": len(PROBES) + len(source.texts), "texts_with_equal_ids": equal, "largest_weight_error": error,
         "max_logit_difference": logits and logits["largest"], "logit_difference_share": logits and logits["share"],
-        "same_next_token": logits and logits["same"], "proved": proved,
+        "same_next_token": logits and logits["same"], "logits_not_compared": unread, "proved": proved,
     }
 
 
@@ -153,17 +157,20 @@ def _weight_error(planned: gguf_file.Plan, reader: Any) -> float:
     for tensor, value in gguf_file.values(planned):
         there = stored[tensor.name]
         scale = max(abs(float(value.max())), abs(float(value.min()))) or 1.0
+        value, data = value.reshape(-1, value.shape[-1]), there.data.reshape(-1, there.data.shape[-1])
         for start in range(0, len(value), _ROWS):
-            rows = torch.tensor(gguf.dequantize(there.data[start : start + _ROWS], there.tensor_type))
+            rows = torch.tensor(gguf.dequantize(data[start : start + _ROWS], there.tensor_type))
             worst = max(worst, float((rows - value[start : start + _ROWS].float()).abs().max()) / scale)
     return worst
 
 
-def _fits_memory(planned: gguf_file.Plan) -> bool:
-    """Whether one model in fp32 and the file's tensors beside it fit what is free."""
+def _not_compared(planned: gguf_file.Plan) -> str | None:
+    """Why logits are not compared, if they are not: one model in fp32 and the file's tensors beside it have to fit what is free."""
     import psutil
 
-    return planned.parameters * 10 < psutil.virtual_memory().available
+    if not planned.architecture.reader:
+        return f"transformers reads no GGUF files of {planned.architecture.name}"
+    return "that needs more memory than is free" if planned.parameters * 10 >= psutil.virtual_memory().available else None
 
 
 def _logits_differ(planned: gguf_file.Plan, path: Path, source: Source) -> dict[str, float]:
@@ -180,9 +187,9 @@ def _logits_differ(planned: gguf_file.Plan, path: Path, source: Source) -> dict[
     read = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
     merged = AutoConfig.from_pretrained(source.merged)
     # Not read from a GGUF file by transformers; llama.cpp does.
-    read.rope_parameters = merged.rope_parameters
-    if hasattr(merged, "head_dim"):
-        read.head_dim = merged.head_dim
+    for name in ("rope_parameters", "head_dim", "original_max_position_embeddings"):
+        if hasattr(merged, name):
+            setattr(read, name, getattr(merged, name))
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar of its own that cannot be turned off
         got = observed(pretrained_model_name_or_path=path.parent, gguf_file=path.name, config=read)
     off = expected - got
@@ -227,7 +234,7 @@ def _told(path: Path, quant: str, checked: dict[str, Any]) -> str:
     if checked["largest_weight_error"] is not None:
         parts.append(f"weights within {checked['largest_weight_error']:.2g} of their largest")
     if checked["max_logit_difference"] is None:
-        parts.append("logits NOT compared, which needs more memory than is free")
+        parts.append(f"logits NOT compared, since {checked['logits_not_compared']}")
     else:
         parts.append(f"logits within {checked['max_logit_difference']:.2g}, next token the same at {checked['same_next_token']:.1%} of positions")
     return ", ".join(parts) + ("" if checked["proved"] in (True, None) else f" — BEYOND the tolerance of {quant}")
