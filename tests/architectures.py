@@ -72,7 +72,7 @@ def _config(kind: str, vocab_size: int, **more):
     return AutoConfig.for_model({"gemma4_moe": "gemma4_text"}.get(kind, kind), **text)
 
 
-def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.08, **more) -> Path:
+def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.04, **more) -> Path:
     """Write a random model of `kind` into `folder`: config.json and safetensors under the names that the hub has."""
     import transformers
     from safetensors.torch import load_file, save_file
@@ -84,10 +84,15 @@ def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = to
     else:
         model = transformers.AutoModelForCausalLM.from_config(config)
     for name, parameter in model.named_parameters():
-        if "norm" in name or name.endswith(("A_log", "dt_bias", "scale", "scalar")):
+        if kind.startswith("qwen3_5") and "norm" in name and "linear_attn" not in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # one is added to it
+        elif name.endswith("A_log"):
+            torch.nn.init.normal_(parameter, mean=-3.0, std=0.5)  # a state that lasts for tens of tokens
+        elif "norm" in name or name.endswith(("dt_bias", "scale", "scalar")):
             torch.nn.init.normal_(parameter, mean=1.0, std=0.1)
         else:
-            torch.nn.init.normal_(parameter, std=std)
+            # Tokens that differ more than what is added to them make answers that rounding does not change.
+            torch.nn.init.normal_(parameter, std=5 * std if "embed_tokens." in name else std)
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     if kind == "qwen3_5":  # its layers for predicting several tokens, which transformers leaves out
         path = folder / "model.safetensors"

@@ -9,13 +9,18 @@ from itertools import count
 import architectures
 import pytest
 import small
-from architectures import FOUR_BIT
+import torch
+from architectures import FOUR_BIT, KINDS
+from safetensors.torch import load_file
 from test_train import losses, weights
 
 from alt_lite.config import load_recipe
 from alt_lite.decide import Device, decide
-from alt_lite.errors import OutOfTime
-from alt_lite.model import architecture, gradients, layout, train
+from alt_lite.errors import OutOfTime, UserError
+from alt_lite.model import adapter, architecture, gradients, layout, load, train
+from alt_lite.model.merging import merge, mergeable
+from alt_lite.model.merging.fold import open_merging
+from alt_lite.rundir import read_json, write_json
 from alt_lite.tokens import tokenizer
 from alt_lite.tokens.encode import IGNORED, Encoded
 from alt_lite.tokens.families import FAMILIES
@@ -100,7 +105,7 @@ COLLATE = layout.collate
 @pytest.mark.parametrize("kind", ["qwen3", "qwen3_5_text"])
 def test_a_leak_that_the_loss_does_not_show_is_seen_in_the_gradients(tmp_path, monkeypatch, capsys, kind):
     """Random weights of the usual size predict next to nothing, from whatever they see: only gradients tell."""
-    folder = architectures.make(tmp_path / "base", kind, std=0.01 if kind == "qwen3" else 0.015)
+    folder = architectures.make(tmp_path / "base", kind, std=0.01 if kind == "qwen3" else 0.025)
     small.lay_tokenizer(folder, FAMILIES["qwen3"])
     monkeypatch.setattr(architecture, "leaks", lambda config: None)
     if kind == "qwen3":
@@ -112,3 +117,77 @@ def test_a_leak_that_the_loss_does_not_show_is_seen_in_the_gradients(tmp_path, m
     together, alone, cosine = map(float, found.groups())
     assert abs(together - alone) < 1e-3 * alone and cosine < gradients.LEAST
     assert facts["layout"] == "grouped" and facts["compared"]["gradient_cosine"] > 0.9999
+
+
+def prompts_of(n=4, seed=5):
+    draw = random.Random(seed)
+    return [[draw.randrange(250) for _ in range(length)] for length in (24, 7, 15, 30, 11, 19)[:n]]
+
+
+@pytest.mark.parametrize("kind, base", [(kind, base) for kind in KINDS for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
+def test_the_merged_folder_is_the_base_with_the_adapter_and_else_as_it_was(tmp_path, bases, kind, base, monkeypatch):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    monkeypatch.setattr(merge, "_NEW_TOKENS", 12)
+    folder, four = bases(kind), base == "dequantized"
+    recipe = recipe_of(folder, f"model.load_in_4bit={str(four).lower()}", f"merge.base={base}")
+    tokens = tokenizer.load(folder, FAMILIES["qwen3"])
+    mergeable.require_mergeable(recipe, folder, tokens, 250)
+    made = adapter.new(recipe, CPU)
+    torch.manual_seed(3)
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    adapter.save(made, recipe, tmp_path / "adapter")
+    mergeable.require_fitting(tmp_path / "adapter", folder)
+    proof = merge.merge(recipe, tmp_path / "adapter", tmp_path / "merged", tokens, prompts_of(), CPU)
+    assert proof.proved and proof.max_logit_difference is not None, proof
+    exact = open_merging(folder, tmp_path / "adapter", torch.float32, CPU, four)
+    (tmp_path / "exact").mkdir()
+    exact.write(tmp_path / "exact"), exact.write_config(tmp_path / "exact")
+    ids = torch.tensor(prompts_of()[:1])
+    with torch.no_grad():
+        expected = load.with_adapter(merge.base_model(recipe, folder, CPU), tmp_path / "adapter")(ids).logits
+        plain = load.load_full(folder, CPU)(ids).logits
+        torch.testing.assert_close(load.load_full(tmp_path / "exact", CPU)(ids).logits, expected, rtol=1e-4, atol=1e-4)
+    assert float((expected - plain).abs().max()) > 1e-2
+
+    model, facts = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
+    assert type(model) is type(load.load_full(folder, CPU)) and not any(facts.values()), facts
+    before, after = (AutoConfig.from_pretrained(where).to_dict() for where in (folder, tmp_path / "merged"))
+    same = before.keys() - {"eos_token_id", "pad_token_id", "dtype", "_name_or_path", "text_config", "rope_parameters"}
+    assert {key: before[key] for key in same} == {key: after.get(key) for key in same}
+    assert architecture.text_facts(before)["rope_parameters"].items() <= architecture.text_facts(after)["rope_parameters"].items()
+    old, new = (load_file(where / "model.safetensors") for where in (folder, tmp_path / "merged"))
+    assert old.keys() == new.keys()
+    adapted = [name for name, module in made.base_model.model.named_modules() if hasattr(module, "lora_A")]
+    assert not any("tower" in name or "router" in name for name in adapted)
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    text = {name for name in old if not re.search(r"tower|visual|mtp|embed_(vision|audio)", name)}
+    assert changed <= text and len(changed & {name for name in old if name.endswith(".weight")}) >= len(adapted)
+    if base == "original":
+        assert len(changed) == len(adapted)
+
+
+@pytest.mark.parametrize("kind", architectures.PUBLISHED_WITH_TOWERS)
+def test_what_sees_is_read_from_a_merged_folder_too(tmp_path, bases, kind):
+    """By the class that the hub's configuration names, with nothing missing."""
+    import transformers
+
+    folder = bases(kind)
+    recipe = recipe_of(folder, "model.load_in_4bit=false")
+    adapter.save(adapter.new(recipe, CPU), recipe, tmp_path / "adapter")
+    merge.write(open_merging(folder, tmp_path / "adapter", torch.bfloat16, CPU, False), tmp_path / "merged", tokenizer.load(folder, FAMILIES["qwen3"]))
+    (name,) = read_json(folder / "config.json")["architectures"]
+    model, facts = getattr(transformers, name).from_pretrained(tmp_path / "merged", output_loading_info=True)
+    assert name.endswith("ForConditionalGeneration") and not any(facts.values()), facts
+    base = getattr(transformers, name).from_pretrained(folder)
+    assert all(torch.equal(a, b) for a, b in zip(base.state_dict().values(), model.state_dict().values(), strict=True))  # B is zero
+
+
+def test_a_base_in_mxfp4_is_refused_at_the_check(tmp_path, bases):
+    folder = architectures.make(tmp_path / "base", "gpt_oss")
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": []}})
+    with pytest.raises(UserError, match="MXFP4") as error:
+        mergeable.require_mergeable(recipe_of(bases("gpt_oss"), f"model.name={folder}"), folder, tokenizer.load(bases("gpt_oss"), FAMILIES["qwen3"]), 250)
+    assert "bf16" in error.value.fix
