@@ -17,9 +17,11 @@ from test_train import losses, weights
 from alt_lite.config import load_recipe
 from alt_lite.decide import Device, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.model import adapter, architecture, gradients, layout, load, train
+from alt_lite.generate import fit
+from alt_lite.generate.fit import cache_bytes, prompt_bytes
+from alt_lite.model import adapter, architecture, counted, gradients, layout, load, memory, train
 from alt_lite.model.merging import merge, mergeable
-from alt_lite.model.merging.fold import open_merging
+from alt_lite.model.merging.fold import open_merging, skeleton
 from alt_lite.rundir import read_json, write_json
 from alt_lite.tokens import tokenizer
 from alt_lite.tokens.encode import IGNORED, Encoded
@@ -191,3 +193,44 @@ def test_a_base_in_mxfp4_is_refused_at_the_check(tmp_path, bases):
     with pytest.raises(UserError, match="MXFP4") as error:
         mergeable.require_mergeable(recipe_of(bases("gpt_oss"), f"model.name={folder}"), folder, tokenizer.load(bases("gpt_oss"), FAMILIES["qwen3"]), 250)
     assert "bf16" in error.value.fix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_adapter_and_four_bit_weights_are_counted_exactly(bases, kind):
+    from bitsandbytes.nn import Linear4bit
+
+    folder = bases(kind)
+    shape = counted.shape_of(folder)
+    if kind in ("qwen2", "qwen3", "llama"):
+        by_count = counted.count(skeleton(folder))
+        assert shape.counted is None and by_count.parameters == shape.parameters and by_count.linear_parameters == shape.linear_parameters
+        assert (by_count.embeddings, by_count.vectors, cache_bytes(by_count, 2)) == (shape.embeddings, shape.vectors, cache_bytes(shape, 2))
+    model = load.load_full(folder, CPU)
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    recipe = recipe_of(folder, f"model.load_in_4bit={str(kind in FOUR_BIT).lower()}")
+    made = adapter.new(recipe, CPU)
+    assert memory.adapter_parameters(shape, recipe) == sum(parameter.numel() for name, parameter in made.named_parameters() if "lora_" in name)
+    if kind in FOUR_BIT:
+        linear = [module for module in made.modules() if isinstance(module, Linear4bit)]
+        assert sum(module.in_features * module.out_features for module in linear) == shape.linear_parameters
+    peak = memory.training(shape, recipe, CPU, 2, 100)
+    assert peak.total > memory.weight_bytes(shape, kind in FOUR_BIT, 4) > 0 and memory.disk(shape, recipe, downloads=True)["merged"] == 2 * shape.parameters
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cache_is_no_larger_than_estimated(bases, kind):
+    from transformers import DynamicCache
+
+    model, ids = load.load_full(bases(kind), CPU), torch.tensor(prompts_of()[:1])
+    cache = DynamicCache(config=model.config)
+    with torch.no_grad():
+        model(input_ids=ids, past_key_values=cache, use_cache=True)
+    held = states = 0
+    for layer in cache.layers:
+        held += sum(tensor.numel() for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None)) if isinstance(tensor, torch.Tensor))
+        states += sum(tensor.numel() for name in ("conv_states", "recurrent_states") for tensor in (getattr(layer, name, None) or {}).values())
+    estimate = cache_bytes(model.config, 1) * ids.shape[1]
+    assert held <= estimate <= 2.5 * held + 1 and states <= fit.state_numbers(model.config) <= 1.5 * states
+    assert prompt_bytes(model.config, 24, 8, 4) > 4 * (held + states)
+    shape = counted.shape_of(bases(kind))
+    assert cache_bytes(shape, 1) == cache_bytes(model.config, 1) and prompt_bytes(shape, 24, 8, 4) > 4 * (held + states)

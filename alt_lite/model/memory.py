@@ -69,31 +69,30 @@ def weight_bytes(shape: Shape, four_bit: bool, width: int) -> int:
     """Bytes of the base; `width` is that of a number which is not quantised."""
     if not four_bit:
         return shape.parameters * width
-    quantised = shape.num_hidden_layers * sum(nf4_bytes(out * into) for out, into in shape.linears.values())
+    quantised = sum(n * nf4_bytes(out * into) for _, out, into, n in shape.maps)
     return quantised + (shape.embeddings + shape.vectors) * width
 
 
-def adapter_tensors(shape: Shape, recipe: Recipe) -> list[int]:
-    """Sizes of one layer's adapter tensors: A and B of each adapted map."""
-    known = [shape.linears[name] for name in _targets(shape, recipe) if name in shape.linears]
-    return [recipe.lora.r * side for out, into in known for side in (into, out)]
+def adapter_tensors(shape: Shape, recipe: Recipe) -> list[tuple[int, int]]:
+    """Sizes of the adapter's tensors, A and B of each adapted map, each with how many there are."""
+    known = [(out, into, n) for name, out, into, n in shape.maps if name in _targets(shape, recipe)]
+    return [(recipe.lora.r * side, n) for out, into, n in known for side in (into, out)]
 
 
 def _targets(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
-    return tuple(shape.linears) if "all-linear" in recipe.lora.targets else recipe.lora.targets
+    return tuple(dict.fromkeys(name for name, *_ in shape.maps if name)) if "all-linear" in recipe.lora.targets else recipe.lora.targets
 
 
 def adapter_parameters(shape: Shape, recipe: Recipe) -> int:
-    return shape.num_hidden_layers * sum(adapter_tensors(shape, recipe))
+    return sum(size * n for size, n in adapter_tensors(shape, recipe))
 
 
 def optimizer_bytes(shape: Shape, recipe: Recipe) -> int:
     """Bytes of both moments: 8 a weight, or in 8 bit 2 a weight and two scales for every 256; bitsandbytes keeps tensors of fewer than
     4,096 weights in fp32."""
-    tensors = adapter_tensors(shape, recipe)
     if recipe.train.optimizer == "adamw_torch":
-        return 8 * shape.num_hidden_layers * sum(tensors)
-    return shape.num_hidden_layers * sum(8 * n if n < 4096 else 2 * n + 8 * (-(-n // 256)) for n in tensors) + 2 * 4 * 256
+        return 8 * adapter_parameters(shape, recipe)
+    return sum(n * (8 * size if size < 4096 else 2 * size + 8 * (-(-size // 256))) for size, n in adapter_tensors(shape, recipe)) + 2 * 4 * 256
 
 
 def stream_width(recipe: Recipe, device: Device, backend: str) -> int:
@@ -107,7 +106,8 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     """Estimate the peak of training with `rows` rows of `longest` tokens in memory at once.
 
     It comes in the backward pass: either while the loss of one chunk of tokens is differentiated, or while one layer is, which gradient
-    checkpointing computes once more. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
+    checkpointing computes once more. Layers of another kind than attention and an MLP, where they were counted, are taken to keep as much
+    as these. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
     loss is told to take no more than ours (model/unsloth.py).
     """
     width, stream = (4 if device.kind == "cpu" else 2), stream_width(recipe, device, backend)
@@ -121,7 +121,7 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     # Its backward pass needs six numbers of the MLP's width, of which `mlp` is saved.
     fresh = 6 * stream * shape.intermediate_size * tokens - mlp
     saved += width * mask
-    unpacked = max(out * into for out, into in shape.linears.values()) * width if recipe.model.load_in_4bit else 0
+    unpacked = max(out * into for _, out, into, _ in shape.maps) * width if recipe.model.load_in_4bit else 0
     n = adapter_parameters(shape, recipe)
     # Where computing is in 16 bit, autocast makes a copy of what trains in fp32, and keeps it to the end of the forward pass.
     copies = 0 if width == 4 else width * n
@@ -180,7 +180,7 @@ def generation(
     # In 16 bit the tuned model is merged; in 4 bit the adapter, in fp32, stands beside the base.
     adapter = 4 * adapter_parameters(shape, recipe) if four_bit else 0
     beside = CONTEXT if device.kind == "cuda" else PROCESS
-    buffer = max(out * into for out, into in shape.linears.values()) * width if four_bit else 0
+    buffer = max(out * into for _, out, into, _ in shape.maps) * width if four_bit else 0
     each, cache = prompt_bytes(shape, prompt, new, width), cache_bytes(shape, width) * (prompt + new)
     n = together or prompts_together(free - weights - adapter - beside - buffer, each, device.kind)
     parts = {"weights": weights, **({"adapter": adapter} if adapter else {}), "cache": n * cache, "working": n * (each - cache) + buffer}

@@ -20,9 +20,9 @@ from alt_lite.config import Recipe
 from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen, without_leak
 from alt_lite.errors import OutOfTime, UserError, is_out_of_memory
-from alt_lite.model import adapter, architecture, checkpoints, gradients, layout, unsloth
+from alt_lite.model import adapter, architecture, checkpoints, gradients, layout, load, unsloth
 from alt_lite.model.backend import peak_memory, share_of_peak
-from alt_lite.model.shape import read
+from alt_lite.model.counted import shape_of
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
@@ -183,7 +183,7 @@ def train(
     total = sum(lengths[i] for step in steps for i in step)
     seconds = sum(row["seconds"] for row in log)
     speed = total / seconds if seconds else None
-    shape = read(model.config)
+    shape = shape_of(load.model_folder(recipe.model))
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return {
         "rows": len(rows),
@@ -199,7 +199,7 @@ def train(
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
         "tokens_per_second": round(speed, 1) if speed else None,
-        "mfu": share_of_peak(shape.linear_parameters + shape.vocab_size * shape.hidden_size, trained, speed, device) if shape else None,
+        "mfu": share_of_peak(shape.computed + shape.vocab_size * shape.hidden_size, trained, speed, device) if shape else None,
         "peak_memory_bytes": peak_memory(),
         "final_loss": round(sum(row["loss"] for row in log[-10:]) / len(log[-10:]), 5),
     }
