@@ -72,8 +72,13 @@ def _config(kind: str, vocab_size: int, **more):
     return AutoConfig.for_model({"gemma4_moe": "gemma4_text"}.get(kind, kind), **text)
 
 
-def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.04, **more) -> Path:
-    """Write a random model of `kind` into `folder`: config.json and safetensors under the names that the hub has."""
+def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.04, spread: float = 5.0, **more) -> Path:
+    """Write a random model of `kind` into `folder`: config.json and safetensors under the names that the hub has.
+
+    Args:
+        std: of matrices.
+        spread: how much more tokens differ than that: it makes answers that rounding does not change, and that repeat themselves.
+    """
     import transformers
     from safetensors.torch import load_file, save_file
 
@@ -91,8 +96,7 @@ def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = to
         elif "norm" in name or name.endswith(("dt_bias", "scale", "scalar")):
             torch.nn.init.normal_(parameter, mean=1.0, std=0.1)
         else:
-            # Tokens that differ more than what is added to them make answers that rounding does not change.
-            torch.nn.init.normal_(parameter, std=5 * std if "embed_tokens." in name else std)
+            torch.nn.init.normal_(parameter, std=spread * std if "embed_tokens." in name else std)
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     if kind == "qwen3_5":  # its layers for predicting several tokens, which transformers leaves out
         path = folder / "model.safetensors"

@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from test_train import losses, weights
 
 from alt_lite.config import load_recipe
-from alt_lite.decide import Device, decide
+from alt_lite.decide import Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.generate import fit
 from alt_lite.generate.fit import cache_bytes, prompt_bytes
+from alt_lite.generate.local import Noise, generate
 from alt_lite.model import adapter, architecture, counted, gradients, layout, load, memory, train
 from alt_lite.model.merging import merge, mergeable
 from alt_lite.model.merging.fold import open_merging, skeleton
@@ -234,3 +235,106 @@ def test_the_cache_is_no_larger_than_estimated(bases, kind):
     assert prompt_bytes(model.config, 24, 8, 4) > 4 * (held + states)
     shape = counted.shape_of(bases(kind))
     assert cache_bytes(shape, 1) == cache_bytes(model.config, 1) and prompt_bytes(shape, 24, 8, 4) > 4 * (held + states)
+
+
+def answers(folder, prompts, batch_size, new=24, noise=None):
+    model, tokens = load.load_full(folder, CPU), tokenizer.load(folder, FAMILIES["qwen3"])
+    found = {made.index: list(made.ids) for batch in generate(model, tokens, prompts, new, batch_size, noise) for made in batch}
+    return [found[number] for number in range(len(prompts))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_together_are_answered_as_alone(tmp_path, kind):
+    """Past the windows of those that have one, greedily."""
+    folder = architectures.make(tmp_path, kind, std=0.08, spread=1.0)
+    small.lay_tokenizer(folder, FAMILIES["qwen3"])
+    alone = answers(folder, prompts_of(6), 1)
+    assert answers(folder, prompts_of(6), 6) == alone == answers(folder, prompts_of(6), None)
+    assert len({token for row in alone for token in row}) > 9
+
+
+def test_generating_past_the_length_where_all_tokens_are_turned_otherwise_forgets_nothing(tmp_path, capsys):
+    """Each token is what the model says of the whole text so far, computed without a cache; transformers' own generate() is not."""
+    folder = architectures.make(tmp_path, "phi3", std=0.15, spread=1.0, original_max_position_embeddings=26)
+    small.lay_tokenizer(folder, FAMILIES["qwen3"])
+    model, prompts = load.load_full(folder, CPU), prompts_of(6)
+    together = answers(folder, prompts, 6)
+    assert together == answers(folder, prompts, 1) and "past 26" in capsys.readouterr().err
+    for prompt, made in zip(prompts, together, strict=True):
+        with torch.no_grad():
+            assert made == [int(model(torch.tensor([prompt + made[:place]])).logits[0, -1].argmax()) for place in range(len(made))]
+    noise = Noise(1.0, 1.0, None, list(range(6)))
+    assert answers(folder, prompts, 6, noise=noise) == answers(folder, prompts, 1, noise=noise) != together
+
+
+def test_rows_past_the_length_where_all_tokens_are_turned_otherwise_lie_apart():
+    lengths = [29, 49, 28, 50, 30]
+    for way in ("padded", "grouped", "padding_free", "packed"):
+        parts = layout.micro_batches([0, 1, 2, 3, 4], lengths, way, 5, turn=30)
+        assert sorted(i for part in parts for i in part) == [0, 1, 2, 3, 4] and all(len({lengths[i] > 30 for i in part}) == 1 for part in parts)
+        assert len(parts) < len(layout.micro_batches([0, 1, 2, 3, 4], lengths, way, 1))
+
+
+LAYERS = {
+    **dict.fromkeys(("qwen2", "qwen3", "llama", "smollm3", "gemma4_moe"), SEVEN), "gpt_oss": SEVEN[:4], "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
+    **dict.fromkeys(("gemma4_text", "gemma4"), (*SEVEN, "per_layer_input_gate", "per_layer_projection")),
+    **dict.fromkeys(("qwen3_5_text", "qwen3_5"), (*SEVEN[:4], "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj", *SEVEN[4:])),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lora_adapts_all_linear_layers_of_the_blocks_and_says_what_it_does_not_reach(bases, kind):
+    names, reason = architecture.targets_of(bases(kind))
+    assert names == LAYERS[kind]
+    assert ("experts (down_proj, gate_up_proj), which are no linear layers" in reason) == (kind in ("gpt_oss", "gemma4_moe"))
+    assert mergeable.expanded(("all-linear",), bases(kind)) == sorted(names)
+    four, why = architecture.four_bit_of(bases(kind))
+    assert four == (kind in FOUR_BIT) and why
+
+
+def test_the_known_three_keep_their_default():
+    assert load_recipe("r1_7b").lora.targets == SEVEN
+
+
+@pytest.mark.parametrize("target", ["router", "lm_head", "embedding_projection", "nonsense"])
+def test_what_is_no_linear_layer_of_the_text_is_no_target(bases, target):
+    kind = "gpt_oss" if target == "router" else "gemma4"
+    with pytest.raises(UserError, match=f"lora.targets: {target}"):
+        folder = bases(kind)
+        mergeable.require_mergeable(recipe_of(folder, f"lora.targets=q_proj,{target}"), folder, tokenizer.load(folder, FAMILIES["qwen3"]), 250)
+
+
+def test_what_runs_on_from_token_to_token_leaks():
+    """By the configurations of transformers itself, and by a config.json that leaves its layers out."""
+    from transformers import AutoConfig
+
+    leaking = ("mamba", "mamba2", "falcon_mamba", "jamba", "bamba", "zamba2", "falcon_h1", "granitemoehybrid", "nemotron_h", "recurrent_gemma", "rwkv", "xlstm", "qwen3_next", "minimax", "kimi_linear", "olmo_hybrid")
+    for kind in leaking:
+        assert architecture.leaks(AutoConfig.for_model(kind)), kind
+    assert architecture.leaks(AutoConfig.for_model("lfm2", full_attn_idxs=[0])) and architecture.leaks({"model_type": "new", "text_config": {"layer_types": ["new_kind"]}})
+    assert architecture.leaks({"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text", "num_hidden_layers": 4}})
+    for kind in ("qwen2", "qwen3", "qwen3_moe", "llama", "mistral", "phi3", "smollm3", "gemma3_text", "gemma4", "olmo3", "granite", "ministral3", "exaone4", "glm4", "deepseek_v3"):
+        assert architecture.leaks(AutoConfig.for_model(kind)) is None, kind
+
+
+def test_rows_end_to_end_are_not_given_to_a_model_through_which_they_would_leak(tmp_path, bases, capsys):
+    recipe = recipe_of(bases("qwen3_5"), "train.layout=packed", "model.load_in_4bit=false")
+    leak = architecture.leaks(read_json(bases("qwen3_5") / "config.json"))
+    assert str(decide(recipe, CPU, leak)["train.layout"]).startswith("train.layout = grouped: packed was asked for, but qwen3_5_text has layers of linear_attention")
+    assert chosen(decide(recipe, CPU), "train.layout") == "packed" and chosen(decide(recipe_of(bases("qwen3")), CPU), "train.layout") == "padding_free"
+    facts, _ = trained(tmp_path, bases("qwen3_5"), "train.layout=packed", "model.load_in_4bit=false")
+    assert facts["layout"] == "grouped" and "rows are padded, not packed: qwen3_5_text has layers of linear_attention" in capsys.readouterr().err
+
+
+def test_rows_that_an_attention_refuses_together_are_padded(tmp_path, bases, monkeypatch, capsys):
+    """An older Unsloth raises a ValueError at positions that begin anew."""
+    real = layout.collate
+
+    def refusing(rows, way, pad_id):
+        if way == "padding_free" and len(rows) > 1:
+            raise ValueError("positions must be contiguous\nin this version")
+        return real(rows, way, pad_id)
+
+    monkeypatch.setattr(layout, "collate", refusing)
+    facts, _ = trained(tmp_path, bases("qwen3"))
+    assert facts["layout"] == "grouped" and "4 rows fail together (positions must be contiguous); rows are padded instead" in capsys.readouterr().err

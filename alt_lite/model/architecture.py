@@ -75,16 +75,6 @@ def leaks(config: Mapping[str, Any] | Any) -> str | None:
     return None
 
 
-def turn(config: Mapping[str, Any] | Any) -> int | None:
-    """Give the tokens past which a rotary embedding turns all rows in memory by other angles (Phi-3's and Phi-4's LongRoPE); None
-    where it does not. A short row beside a long one would be computed otherwise than alone."""
-    facts = text_facts(config)
-    rope = facts.get("rope_parameters") or facts.get("rope_scaling") or {}
-    if (rope.get("rope_type") or rope.get("type")) not in ("longrope", "su"):
-        return None
-    return rope.get("original_max_position_embeddings") or facts.get("original_max_position_embeddings")
-
-
 def targets_of(folder: Path) -> tuple[tuple[str, ...], str]:
     """Name the layers that LoRA adapts by default in the model of `folder`, of which config.json is read; with the reason.
 
