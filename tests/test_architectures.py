@@ -338,3 +338,35 @@ def test_rows_that_an_attention_refuses_together_are_padded(tmp_path, bases, mon
     monkeypatch.setattr(layout, "collate", refusing)
     facts, _ = trained(tmp_path, bases("qwen3"))
     assert facts["layout"] == "grouped" and "4 rows fail together (positions must be contiguous); rows are padded instead" in capsys.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["phi3", "smollm3", "gpt_oss", "gemma4_text", "gemma4_moe", "qwen3_5_text"])
+def test_what_a_training_step_allocates_is_estimated_to_a_fifth(tmp_path, monkeypatch, kind):
+    """In models large enough that their layers are most of it, in fp32."""
+    from allocations import Allocations
+    from trl import SFTTrainer
+
+    heads = {"head_dim": 64} if kind in ("gpt_oss", "gemma4_text", "gemma4_moe", "qwen3_5_text") else {}
+    if kind.startswith("gemma4"):
+        heads |= {"global_head_dim": 128, "moe_intermediate_size": 256}
+    if kind == "qwen3_5_text":
+        rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
+        heads |= {"linear_key_head_dim": 32, "linear_value_head_dim": 32, "linear_num_key_heads": 4, "linear_num_value_heads": 8, "rope_parameters": rope}
+    folder = architectures.make(tmp_path / "base", kind, vocab_size=1024, hidden_size=256, intermediate_size=768, **heads)
+    small.lay_tokenizer(folder, FAMILIES["qwen3"])
+    real, seen = SFTTrainer.training_step, []
+
+    def step(self, model, inputs, number=None):
+        known = [tensor for p in model.parameters() for tensor in (p, p.grad) if tensor is not None]
+        with Allocations([*known, *model.buffers(), *(value for value in inputs.values() if isinstance(value, torch.Tensor))]) as followed:
+            loss = real(self, model, inputs, number)
+        seen.append(followed.peak)
+        return loss
+
+    monkeypatch.setattr(SFTTrainer, "training_step", step)
+    ids = [[(7 * place + row) % 250 for place in range(512 - row)] for row in range(4)]
+    settings = ("model.load_in_4bit=false", "train.micro_batch_size=4", "train.layout=padded", "train.epochs=2", "model.max_length=600")
+    trained(tmp_path, folder, *settings, rows=[Encoded(str(row), one, one) for row, one in enumerate(ids)])
+    peak = memory.training(counted.shape_of(folder), recipe_of(folder, *settings), CPU, 4, 512, layout="padded")
+    assert peak.parts["activations"] + peak.parts["one layer"] == pytest.approx(seen[-1], rel=0.2)

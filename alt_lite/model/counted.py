@@ -48,12 +48,12 @@ def count(model: Any, four_bit: bool = False) -> Shape | None:
     counted = Counted(
         tuple((*kind, n) for kind, n in sorted(maps.items())), sum(value.numel() for _, value in rest if value.dim() > 1),
         sum(value.numel() for _, value in rest if value.dim() <= 1), experts * passed // of, cache_numbers(text), state_numbers(text),
+        (getattr(text, "linear_num_value_heads", None) or 0) * (getattr(text, "linear_value_head_dim", None) or 0), 0 if model._supports_sdpa else heads,
     )
-    widths = [getattr(text, "intermediate_size", None) or 0, *(out for name, out, _ in maps if name in ("gate_proj", "up_proj"))]
-    if experts:
-        widths.append(passed * (getattr(text, "moe_intermediate_size", None) or text.intermediate_size))
+    dense = max((out // (2 if name == "gate_up_proj" else 1) for name, out, _ in maps if name in ("gate_proj", "up_proj", "gate_up_proj")), default=0)
+    width = dense + (passed * (getattr(text, "moe_intermediate_size", None) or text.intermediate_size) if experts else 0)
     keys, size = max(heads_of(text), key=math.prod)
     return Shape(
         text.model_type, text.hidden_size, text.num_hidden_layers, heads, keys, size,
-        max(widths), text.vocab_size, bool(getattr(text, "tie_word_embeddings", False)), four_bit=four_bit, counted=counted,
+        width or getattr(text, "intermediate_size", 0), text.vocab_size, bool(getattr(text, "tie_word_embeddings", False)), four_bit=four_bit, counted=counted,
     )

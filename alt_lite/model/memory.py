@@ -31,6 +31,10 @@ GAPS = 0.1
 LOSS_CHUNK = 256
 # Per logit: fp32 logits, their log-softmax, its exponential and the product of both for trl's entropy.
 _LOGIT = 16
+# Bytes that torch's own linear attention, in fp32, keeps of each of its values' numbers and tokens in one layer: followed on a CPU.
+_RECURRENT = 4 * 30
+# Copies of attention's scores that are there without a fused kernel, as of gpt-oss: followed on a CPU.
+_SCORES = 4
 # Bytes of an unquantised number of a 4-bit base while training, in bf16 and in fp16. In fp16 PEFT's prepare_model_for_kbit_training casts
 # embeddings, head and norms to fp32 (model/adapter.py), and every layer then computes its outputs in fp32 too.
 KEPT = {"transformers": 2, "unsloth": 2}
@@ -106,8 +110,7 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     """Estimate the peak of training with `rows` rows of `longest` tokens in memory at once.
 
     It comes in the backward pass: either while the loss of one chunk of tokens is differentiated, or while one layer is, which gradient
-    checkpointing computes once more. Layers of another kind than attention and an MLP, where they were counted, are taken to keep as much
-    as these. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
+    checkpointing computes once more. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
     loss is told to take no more than ours (model/unsloth.py).
     """
     width, stream = (4 if device.kind == "cpu" else 2), stream_width(recipe, device, backend)
@@ -121,6 +124,8 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     # Its backward pass needs six numbers of the MLP's width, of which `mlp` is saved.
     fresh = 6 * stream * shape.intermediate_size * tokens - mlp
     saved += width * mask
+    if shape.counted:
+        saved += _RECURRENT * shape.counted.recurrent * tokens + _SCORES * width * shape.counted.scored * (rows * longest**2 if apart else tokens**2)
     unpacked = max(out * into for _, out, into, _ in shape.maps) * width if recipe.model.load_in_4bit else 0
     n = adapter_parameters(shape, recipe)
     # Where computing is in 16 bit, autocast makes a copy of what trains in fp32, and keeps it to the end of the forward pass.
@@ -148,7 +153,9 @@ def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, r
     """Bytes that one layer saves for its backward pass, and how many of them in its MLP."""
     hidden, queries, keys = shape.hidden_size, shape.num_attention_heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
     norms = 2 * 4 * (hidden + 1)  # their inputs in fp32
-    if shape.model_type == "qwen3":
+    if shape.counted:  # Gemma 4 has four of them and more
+        norms = max(norms, 4 * shape.counted.vectors // shape.num_hidden_layers)
+    if shape.model_type.startswith(("qwen3", "gemma4")):
         norms += 4 * (queries + keys)
     # Inputs of the adapter: shared where they have the width that is computed in, else cast once for each map.
     inputs = (2 * hidden if stream == width else 5 * hidden) * width

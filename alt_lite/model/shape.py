@@ -12,7 +12,8 @@ class Counted:
     """What was counted in a model without its weights (model/counted.py), where no formula is known: `maps` are all linear
     maps as (name, outputs, inputs, how many), without a name where LoRA does not reach them; `matrices` and `vectors` the
     weights that are not quantised, experts among the former; `active` of these what one token passes, beside embeddings;
-    `cache` the numbers that a token leaves in memory, `state` those that a whole text does."""
+    `cache` the numbers that a token leaves in memory, `state` those that a whole text does. `recurrent` is the width of
+    linear attention's values, `scored` the heads whose scores are all kept in training, as without a fused kernel."""
 
     maps: tuple[tuple[str, int, int, int], ...]
     matrices: int
@@ -20,6 +21,8 @@ class Counted:
     active: int
     cache: int
     state: int
+    recurrent: int = 0
+    scored: int = 0
 
 
 @dataclass(frozen=True)
