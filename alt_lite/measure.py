@@ -52,7 +52,7 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
     with tempfile.TemporaryDirectory(prefix="alt_lite_bench_") as name:
         root = Path(name)
         say(f"bench: writing {shape.parameters / 1e9:.2f}B random weights")
-        config = {key: value for key, value in asdict(shape).items() if key not in ("four_bit", "mlp_bias", "attention_bias")}
+        config = {key: value for key, value in asdict(shape).items() if key not in ("four_bit", "mlp_bias", "attention_bias", "counted")}
         make_random(root / "base", config, root / "adapter", recipe.lora.r)
         # The tokenizer, of which only padding is used, comes with the package; the prompt format is not.
         tokens = load.load_tokens(recipe.model.model_copy(update={"name": "embedded", "family": "r1"}))

@@ -19,8 +19,9 @@ from alt_lite.data.rows import Task
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.evals.runner import Settings
 from alt_lite.model import memory, speed
-from alt_lite.model.shape import Shape, read
-from alt_lite.rundir import append_jsonl, now, read_json, read_rows
+from alt_lite.model.counted import shape_of
+from alt_lite.model.shape import Shape
+from alt_lite.rundir import append_jsonl, now, read_rows
 
 # Tokens of a mean response where none was measured: reasoning models' on sampled responses, our assumption; the embedded model's.
 _RESPONSE = {"harm": 800, "over_refusal": 900, "skill": 1500}
@@ -89,7 +90,7 @@ def machine(here: Device) -> speed.Machine:
 
 def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[int], tasks: Sequence[Task], drawn: Settings, arms: int) -> None:
     """Say how long training and evaluation will take, and what a smaller evaluation would; nothing where the
-    architecture is not one that is known.
+    architecture is no decoder with attention.
 
     Args:
         lengths: tokens of each training row; none where nothing is trained.
@@ -99,7 +100,7 @@ def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[i
     from alt_lite.preflight import free_memory
 
     config = model_folder(recipe.model, weights=False) / "config.json"
-    shape = read(read_json(config)) if config.is_file() else None
+    shape = shape_of(config.parent) if config.is_file() else None
     if shape is None:
         return
     free = free_memory(here, chosen(decisions, "model.backend"))

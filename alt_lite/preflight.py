@@ -12,6 +12,7 @@ from alt_lite.decide import Decision, Decisions, Device, chosen, layout
 from alt_lite.errors import UserError
 from alt_lite.model import memory
 from alt_lite.model.architecture import leaks
+from alt_lite.model.counted import shape_of
 from alt_lite.model.shape import KNOWN, Shape, read
 from alt_lite.rundir import free_disk, read_json
 
@@ -35,13 +36,14 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     if trains and (leak := leaks(config)):
         decisions = {**decisions, "train.layout": layout(recipe, leak)}
         say(f"  {decisions['train.layout']}")
-    shape = read(config)
-    if shape is None:
+    if read(config) is None:
         from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
         if config.get("model_type") not in CONFIG_MAPPING_NAMES:
             raise UserError(f"{folder}: transformers knows no architecture {config.get('model_type')!r}", f"a model of {', '.join(KNOWN)}, or its model_type in config.json set right")
-        say(f"  no estimate of memory and disk: the architecture is none of {', '.join(KNOWN)}")
+    shape = shape_of(folder)
+    if shape is None:
+        say(f"  no estimate of memory and disk: {config['model_type']} is no decoder with attention")
         return decisions
     for path in sorted(folder.glob("*.safetensors")):
         _require_whole(path)
@@ -99,7 +101,10 @@ def _require_whole(path: Path) -> None:
 
 def precision(recipe: Recipe, here: Device, folder: Path) -> Decision | None:
     """Decide in which precision a model alone is evaluated on a GPU; None where its architecture is not known."""
-    shape = read(read_json(folder / "config.json")) if (folder / "config.json").is_file() else None
+    try:
+        shape = shape_of(folder) if (folder / "config.json").is_file() else None
+    except UserError:  # loading will tell
+        return None
     return None if shape is None else memory.precision(recipe, shape, here, int(here.memory * _USABLE))
 
 

@@ -16,7 +16,7 @@ _HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
 _SMALL = {"hidden_size": 64, "intermediate_size": 96, **_HEADS, "max_position_embeddings": 512}
 
 
-def _sizes(kind: str, vocab_size: int) -> dict:
+def _sizes(kind: str, vocab_size: int, hidden: int = 64) -> dict:
     """What is particular to an architecture, each at its smallest."""
     ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
     base = {**_SMALL, "num_hidden_layers": 2, "vocab_size": vocab_size, **ends}
@@ -24,7 +24,8 @@ def _sizes(kind: str, vocab_size: int) -> dict:
         return {**base, "tie_word_embeddings": True, **({"head_dim": 16} if kind == "qwen3" else {})}
     if kind == "phi3":
         # Phi-4-mini: three quarters of a head are turned, by factors for short and for long texts.
-        short, long = [1.0 + 0.05 * i for i in range(6)], [1.5 + 0.3 * i for i in range(6)]
+        turned = range(hidden // 4 * 3 // 4 // 2)
+        short, long = [1.0 + 0.05 * i for i in turned], [1.5 + 0.3 * i for i in turned]
         return {
             **base, "max_position_embeddings": 4096, "original_max_position_embeddings": 256, "partial_rotary_factor": 0.75, "sliding_window": 4096,
             "rope_scaling": {"type": "longrope", "short_factor": short, "long_factor": long}, "rope_theta": 10000.0, "tie_word_embeddings": True,
@@ -59,7 +60,7 @@ def _sizes(kind: str, vocab_size: int) -> dict:
 def _config(kind: str, vocab_size: int, **more):
     from transformers import AutoConfig
 
-    text = {**_sizes(kind, vocab_size), **more}
+    text = {**_sizes(kind, vocab_size, more.get("hidden_size", 64)), **more}
     if kind == "gemma4":
         vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4, "position_embedding_size": 64}
         audio = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "subsampling_conv_channels": [4, 4], "output_proj_dims": 16}
@@ -72,8 +73,13 @@ def _config(kind: str, vocab_size: int, **more):
     return AutoConfig.for_model({"gemma4_moe": "gemma4_text"}.get(kind, kind), **text)
 
 
-def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.08, **more) -> Path:
-    """Write a random model of `kind` into `folder`: config.json and safetensors under the names that the hub has."""
+def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = torch.bfloat16, shard: str = "1GB", std: float = 0.04, spread: float = 5.0, **more) -> Path:
+    """Write a random model of `kind` into `folder`: config.json and safetensors under the names that the hub has.
+
+    Args:
+        std: of matrices.
+        spread: how much more tokens differ than that: it makes answers that rounding does not change, and that repeat themselves.
+    """
     import transformers
     from safetensors.torch import load_file, save_file
 
@@ -84,10 +90,14 @@ def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = to
     else:
         model = transformers.AutoModelForCausalLM.from_config(config)
     for name, parameter in model.named_parameters():
-        if "norm" in name or name.endswith(("A_log", "dt_bias", "scale", "scalar")):
+        if kind.startswith("qwen3_5") and "norm" in name and "linear_attn" not in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # one is added to it
+        elif name.endswith("A_log"):
+            torch.nn.init.normal_(parameter, mean=-3.0, std=0.5)  # a state that lasts for tens of tokens
+        elif "norm" in name or name.endswith(("dt_bias", "scale", "scalar")):
             torch.nn.init.normal_(parameter, mean=1.0, std=0.1)
         else:
-            torch.nn.init.normal_(parameter, std=std)
+            torch.nn.init.normal_(parameter, std=spread * std if "embed_tokens." in name else std)
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     if kind == "qwen3_5":  # its layers for predicting several tokens, which transformers leaves out
         path = folder / "model.safetensors"
@@ -95,6 +105,7 @@ def make(folder: Path, kind: str, vocab_size: int = 331, dtype: torch.dtype = to
     if kind == "phi3":  # as published: the form of transformers 4
         written = json.loads((folder / "config.json").read_text())
         written.pop("rope_parameters", None)
-        written |= {key: _sizes(kind, vocab_size)[key] for key in ("rope_scaling", "rope_theta", "partial_rotary_factor")}
+        sizes = _sizes(kind, vocab_size, config.hidden_size)
+        written |= {key: sizes[key] for key in ("rope_scaling", "rope_theta", "partial_rotary_factor")}
         (folder / "config.json").write_text(json.dumps(written, indent=2))
     return folder

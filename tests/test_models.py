@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_answers_stay_the_same(base, tok
     from alt_lite.errors import UserError
 
     class Small:
-        device, most = base.device, 3
+        device, config, most = base.device, base.config, 3
 
         def eval(self):
             return self

@@ -142,7 +142,9 @@ def test_an_unknown_architecture_has_no_estimate_and_says_so(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     recipe, here = load_recipe("r1_7b", [f"model.name={tmp_path}"]), Device("cpu", "CPU", 8 * 10**9)
     before = decide(recipe, here)
-    assert top.look(recipe, here, before, 100, tmp_path) == before and "no estimate of memory" in capsys.readouterr().err
+    after, told = top.look(recipe, here, before, 100, tmp_path), capsys.readouterr().err
+    assert {**after, "train.layout": before["train.layout"]} == before and "no estimate of memory" in told
+    assert after["train.layout"].value == "grouped" and "train.layout = grouped: mamba has recurrent layers" in told
 
 
 def line_of(table: str, recipe: str) -> str:

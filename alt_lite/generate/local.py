@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from alt_lite.console import say
 from alt_lite.errors import UserError
+from alt_lite.generate import turning
 from alt_lite.generate.fit import MOST, free_bytes, prompt_bytes, prompts_together
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -58,7 +60,11 @@ def generate(
     model.eval()
     if continuous is None:
         continuous = model.device.type == "cuda" and batch_size is None
-    if continuous and noise is None and len(order) > 1:
+    at = turning.turn(model.config)
+    at = at if at and any(len(prompt) + max_new_tokens > at for prompt in prompts) else None
+    if at:
+        say(f"generate: this model turns its tokens otherwise past {at:,}: there generating stops and starts again from the text so far")
+    if continuous and noise is None and len(order) > 1 and at is None:
         for finished in _continuously(model, tokens, prompts, order, config):
             order.remove(finished.index)
             yield [finished]
@@ -66,10 +72,22 @@ def generate(
     start = 0
     while start < len(order):
         batch = order[start : start + size]
-        longest = max(len(prompts[i]) for i in batch)
         output = None
+
+        def answer(which: list[int], texts: list[list[int]], new: int, batch: list[int] = batch) -> list[list[int]]:
+            part = copy(config)
+            part.max_new_tokens = new
+            asked = [batch[i] for i in which]
+            skipped = [len(text) - len(prompts[i]) for text, i in zip(texts, asked, strict=True)]
+            sampler = _sampler(noise, [noise.seeds[i] for i in asked], model.device, skipped) if noise else None
+            return _batch(model, tokens, texts, part, sampler)[:, max(map(len, texts)) :].tolist()
+
         try:
-            output = _batch(model, tokens, [prompts[i] for i in batch], config, _sampler(noise, [noise.seeds[i] for i in batch], model.device) if noise else None)
+            texts = [prompts[i] for i in batch]
+            if at:
+                output = turning.in_parts(texts, at, max_new_tokens, tokens.ends, answer)
+            else:
+                output = answer(list(range(len(batch))), texts, max_new_tokens)
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise UserError("the GPU's memory is too small for one prompt at a time", "eval.max_new_tokens=N lower, eval.precision=4bit, or a smaller model") from error
@@ -79,7 +97,7 @@ def generate(
             say(f"generate: out of memory; {size} prompts at a time from here on")
             continue
         start += len(batch)
-        yield [_cut(index, row, tokens) for index, row in zip(batch, output[:, longest:].tolist(), strict=True)]
+        yield [_cut(index, row, tokens) for index, row in zip(batch, output, strict=True)]
 
 
 def _batch(model: Any, tokens: Tokens, prompts: Sequence[list[int]], config: Any, sampler: Any = None) -> Any:
@@ -145,8 +163,9 @@ def _cut(index: int, ids: list[int], tokens: Tokens) -> Generated:
     return Generated(index, tokens.decode(ids), len(ids), "length", tuple(ids))
 
 
-def _sampler(noise: Noise, seeds: Sequence[int], device: Any) -> Any:
-    """Make greedy decoding sample: the largest of logits plus Gumbel noise is a draw from their softmax."""
+def _sampler(noise: Noise, seeds: Sequence[int], device: Any, skipped: Sequence[int]) -> Any:
+    """Make greedy decoding sample: the largest of logits plus Gumbel noise is a draw from their softmax. Of each row's
+    noise that of `skipped` tokens was used before."""
     import torch
     from transformers import (
         LogitsProcessor,
@@ -159,7 +178,13 @@ def _sampler(noise: Noise, seeds: Sequence[int], device: Any) -> Any:
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     class Gumbel(LogitsProcessor):
+        began = False
+
         def __call__(self, input_ids: Any, scores: Any) -> Any:
+            for generator, number in zip(generators, skipped, strict=True) if not self.began else ():
+                for _ in range(number):
+                    torch.rand(scores.shape[-1], generator=generator, device=scores.device)
+            self.began = True
             uniform = torch.stack([torch.rand(scores.shape[-1], generator=generator, device=scores.device) for generator in generators])
             return scores.float() - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
 

@@ -32,6 +32,13 @@ _SIXTEEN_BIT = re.compile(r"^qwen3_(5|next)")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
+def experts_of(config: Mapping[str, Any] | Any) -> tuple[int, int]:
+    """How many experts a token passes, and of how many; (1, 1) where there are none."""
+    facts = text_facts(config)
+    of = next((facts[key] for key in _EXPERTS if facts.get(key)), 1)
+    return next((facts[key] for key in ("num_experts_per_tok", "top_k_experts", "moe_topk") if facts.get(key) and of > 1), 1), of
+
+
 def text_facts(config: Mapping[str, Any] | Any) -> dict[str, Any]:
     """Give what a configuration says of its text model; models that also see or hear keep it apart."""
     facts = dict(config) if isinstance(config, Mapping) else config.to_dict()
@@ -68,16 +75,6 @@ def leaks(config: Mapping[str, Any] | Any) -> str | None:
     return None
 
 
-def turn(config: Mapping[str, Any] | Any) -> int | None:
-    """Give the tokens past which a rotary embedding turns all rows in memory by other angles (Phi-3's and Phi-4's LongRoPE); None
-    where it does not. A short row beside a long one would be computed otherwise than alone."""
-    facts = text_facts(config)
-    rope = facts.get("rope_parameters") or facts.get("rope_scaling") or {}
-    if (rope.get("rope_type") or rope.get("type")) not in ("longrope", "su"):
-        return None
-    return rope.get("original_max_position_embeddings") or facts.get("original_max_position_embeddings")
-
-
 def targets_of(folder: Path) -> tuple[tuple[str, ...], str]:
     """Name the layers that LoRA adapts by default in the model of `folder`, of which config.json is read; with the reason.
 
@@ -96,7 +93,7 @@ def four_bit_of(folder: Path) -> tuple[bool, str]:
 
 def targets(model: Any) -> tuple[tuple[str, ...], str]:
     """Name all linear layers within the decoder's blocks, with what LoRA does not reach."""
-    inside = {name.rpartition(".")[2] for name in _linear_in_blocks(model)}
+    inside = {name.rpartition(".")[2] for name in linear_in_blocks(model)}
     names = tuple(sorted(inside, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))
     told = "all linear layers of the decoder's blocks"
     if experts := sorted({name.rpartition(".")[2] for name in _experts(model)}):
@@ -144,7 +141,8 @@ def linear_of_text(model: Any) -> list[str]:
     return [f"{prefix}{name}" for name, module in inner.named_modules() if type(module) is torch.nn.Linear and module is not model.get_output_embeddings()]
 
 
-def _linear_in_blocks(model: Any) -> list[str]:
+def linear_in_blocks(model: Any) -> list[str]:
+    """Name the layers that LoRA adapts by default."""
     lists = tuple(blocks(model))
     return [name for name in linear_of_text(model) if name.startswith(lists) and not _ROUTERS.search(name)]
 

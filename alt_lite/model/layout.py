@@ -51,7 +51,7 @@ def micro_batches(
             together so that few lines of at most `pack` tokens hold them all.
         micro: how many of the longest rows fit into memory; of shorter ones as many as take the same room.
         pack: the most tokens of a pack.
-        turn: rows longer than this lie apart from the others (architecture.turn).
+        turn: rows longer than this lie apart from the others (generate/turning.py).
     """
     if turn and len({lengths[i] > turn for i in step}) == 2:
         short, long = [i for i in step if lengths[i] <= turn], [i for i in step if lengths[i] > turn]

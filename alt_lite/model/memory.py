@@ -31,6 +31,10 @@ GAPS = 0.1
 LOSS_CHUNK = 256
 # Per logit: fp32 logits, their log-softmax, its exponential and the product of both for trl's entropy.
 _LOGIT = 16
+# Bytes that torch's own linear attention, in fp32, keeps of each of its values' numbers and tokens in one layer: followed on a CPU.
+_RECURRENT = 4 * 30
+# Copies of attention's scores that are there without a fused kernel, as of gpt-oss: followed on a CPU.
+_SCORES = 4
 # Bytes of an unquantised number of a 4-bit base while training, in bf16 and in fp16. In fp16 PEFT's prepare_model_for_kbit_training casts
 # embeddings, head and norms to fp32 (model/adapter.py), and every layer then computes its outputs in fp32 too.
 KEPT = {"transformers": 2, "unsloth": 2}
@@ -69,31 +73,30 @@ def weight_bytes(shape: Shape, four_bit: bool, width: int) -> int:
     """Bytes of the base; `width` is that of a number which is not quantised."""
     if not four_bit:
         return shape.parameters * width
-    quantised = shape.num_hidden_layers * sum(nf4_bytes(out * into) for out, into in shape.linears.values())
+    quantised = sum(n * nf4_bytes(out * into) for _, out, into, n in shape.maps)
     return quantised + (shape.embeddings + shape.vectors) * width
 
 
-def adapter_tensors(shape: Shape, recipe: Recipe) -> list[int]:
-    """Sizes of one layer's adapter tensors: A and B of each adapted map."""
-    known = [shape.linears[name] for name in _targets(shape, recipe) if name in shape.linears]
-    return [recipe.lora.r * side for out, into in known for side in (into, out)]
+def adapter_tensors(shape: Shape, recipe: Recipe) -> list[tuple[int, int]]:
+    """Sizes of the adapter's tensors, A and B of each adapted map, each with how many there are."""
+    known = [(out, into, n) for name, out, into, n in shape.maps if name in _targets(shape, recipe)]
+    return [(recipe.lora.r * side, n) for out, into, n in known for side in (into, out)]
 
 
 def _targets(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
-    return tuple(shape.linears) if "all-linear" in recipe.lora.targets else recipe.lora.targets
+    return tuple(dict.fromkeys(name for name, *_ in shape.maps if name)) if "all-linear" in recipe.lora.targets else recipe.lora.targets
 
 
 def adapter_parameters(shape: Shape, recipe: Recipe) -> int:
-    return shape.num_hidden_layers * sum(adapter_tensors(shape, recipe))
+    return sum(size * n for size, n in adapter_tensors(shape, recipe))
 
 
 def optimizer_bytes(shape: Shape, recipe: Recipe) -> int:
     """Bytes of both moments: 8 a weight, or in 8 bit 2 a weight and two scales for every 256; bitsandbytes keeps tensors of fewer than
     4,096 weights in fp32."""
-    tensors = adapter_tensors(shape, recipe)
     if recipe.train.optimizer == "adamw_torch":
-        return 8 * shape.num_hidden_layers * sum(tensors)
-    return shape.num_hidden_layers * sum(8 * n if n < 4096 else 2 * n + 8 * (-(-n // 256)) for n in tensors) + 2 * 4 * 256
+        return 8 * adapter_parameters(shape, recipe)
+    return sum(n * (8 * size if size < 4096 else 2 * size + 8 * (-(-size // 256))) for size, n in adapter_tensors(shape, recipe)) + 2 * 4 * 256
 
 
 def stream_width(recipe: Recipe, device: Device, backend: str) -> int:
@@ -121,7 +124,9 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     # Its backward pass needs six numbers of the MLP's width, of which `mlp` is saved.
     fresh = 6 * stream * shape.intermediate_size * tokens - mlp
     saved += width * mask
-    unpacked = max(out * into for out, into in shape.linears.values()) * width if recipe.model.load_in_4bit else 0
+    if shape.counted:
+        saved += _RECURRENT * shape.counted.recurrent * tokens + _SCORES * width * shape.counted.scored * (rows * longest**2 if apart else tokens**2)
+    unpacked = max(out * into for _, out, into, _ in shape.maps) * width if recipe.model.load_in_4bit else 0
     n = adapter_parameters(shape, recipe)
     # Where computing is in 16 bit, autocast makes a copy of what trains in fp32, and keeps it to the end of the forward pass.
     copies = 0 if width == 4 else width * n
@@ -148,7 +153,9 @@ def _layer(shape: Shape, recipe: Recipe, tokens: int, width: int, stream: int, r
     """Bytes that one layer saves for its backward pass, and how many of them in its MLP."""
     hidden, queries, keys = shape.hidden_size, shape.num_attention_heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
     norms = 2 * 4 * (hidden + 1)  # their inputs in fp32
-    if shape.model_type == "qwen3":
+    if shape.counted:  # Gemma 4 has four of them and more
+        norms = max(norms, 4 * shape.counted.vectors // shape.num_hidden_layers)
+    if shape.model_type.startswith(("qwen3", "gemma4")):
         norms += 4 * (queries + keys)
     # Inputs of the adapter: shared where they have the width that is computed in, else cast once for each map.
     inputs = (2 * hidden if stream == width else 5 * hidden) * width
@@ -180,7 +187,7 @@ def generation(
     # In 16 bit the tuned model is merged; in 4 bit the adapter, in fp32, stands beside the base.
     adapter = 4 * adapter_parameters(shape, recipe) if four_bit else 0
     beside = CONTEXT if device.kind == "cuda" else PROCESS
-    buffer = max(out * into for out, into in shape.linears.values()) * width if four_bit else 0
+    buffer = max(out * into for _, out, into, _ in shape.maps) * width if four_bit else 0
     each, cache = prompt_bytes(shape, prompt, new, width), cache_bytes(shape, width) * (prompt + new)
     n = together or prompts_together(free - weights - adapter - beside - buffer, each, device.kind)
     parts = {"weights": weights, **({"adapter": adapter} if adapter else {}), "cache": n * cache, "working": n * (each - cache) + buffer}

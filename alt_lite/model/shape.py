@@ -8,9 +8,28 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What was counted in a model without its weights (model/counted.py), where no formula is known: `maps` are all linear
+    maps as (name, outputs, inputs, how many), without a name where LoRA does not reach them; `matrices` and `vectors` the
+    weights that are not quantised, experts among the former; `active` of these what one token passes, beside embeddings;
+    `cache` the numbers that a token leaves in memory, `state` those that a whole text does. `recurrent` is the width of
+    linear attention's values, `scored` the heads whose scores are all kept in training, as without a fused kernel."""
+
+    maps: tuple[tuple[str, int, int, int], ...]
+    matrices: int
+    vectors: int
+    active: int
+    cache: int
+    state: int
+    recurrent: int = 0
+    scored: int = 0
+
+
+@dataclass(frozen=True)
 class Shape:
     """What of config.json determines the weights; fields are named as there, so that `generate.fit` reads it too.
-    `four_bit` tells that the repository holds bitsandbytes' 4 bit already."""
+    `four_bit` tells that the repository holds bitsandbytes' 4 bit already; `counted` stands in place of what is
+    computed from the other fields."""
 
     model_type: str
     hidden_size: int
@@ -24,9 +43,17 @@ class Shape:
     attention_bias: bool = False
     mlp_bias: bool = False
     four_bit: bool = False
+    counted: Counted | None = None
 
     @property
-    def linears(self) -> dict[str, tuple[int, int]]:
+    def maps(self) -> tuple[tuple[str, int, int, int], ...]:
+        """All layers' linear maps: (name, outputs, inputs, how many)."""
+        if self.counted:
+            return self.counted.maps
+        return tuple((name, out, into, self.num_hidden_layers) for name, (out, into) in self._linears.items())
+
+    @property
+    def _linears(self) -> dict[str, tuple[int, int]]:
         """One layer's linear maps: name → (outputs, inputs)."""
         hidden, queries, keys = self.hidden_size, self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
         return {
@@ -38,22 +65,32 @@ class Shape:
     @property
     def linear_parameters(self) -> int:
         """Weights of all layers' linear maps: what is quantised."""
-        return self.num_hidden_layers * sum(out * into for out, into in self.linears.values())
+        return sum(out * into * n for _, out, into, n in self.maps)
+
+    @property
+    def computed(self) -> int:
+        """Weights that one token is multiplied by, the output head apart: experts that it does not pass are not."""
+        return self.linear_parameters + (self.counted.active if self.counted else 0)
 
     @property
     def vectors(self) -> int:
         """Biases and norms, of all layers and the last norm."""
+        if self.counted:
+            return self.counted.vectors
         biased = {"qwen2": ("q_proj", "k_proj", "v_proj")}.get(self.model_type, ())
         if self.model_type != "qwen2" and self.attention_bias:
             biased = ("q_proj", "k_proj", "v_proj", "o_proj")
         if self.model_type == "llama" and self.mlp_bias:
             biased = (*biased, "gate_proj", "up_proj", "down_proj")
         norms = 2 * self.hidden_size + (2 * self.head_dim if self.model_type == "qwen3" else 0)
-        return self.num_hidden_layers * (norms + sum(self.linears[name][0] for name in biased)) + self.hidden_size
+        return self.num_hidden_layers * (norms + sum(self._linears[name][0] for name in biased)) + self.hidden_size
 
     @property
     def embeddings(self) -> int:
-        """Weights of the embedding and, where it is another matrix, of the output head; never quantised."""
+        """Weights of the embedding and, where it is another matrix, of the output head; never quantised. So are others that
+        are no linear layers, where they were counted."""
+        if self.counted:
+            return self.counted.matrices
         return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
 
     @property

@@ -36,7 +36,7 @@ class Machine:
 def training(shape: Shape, machine: Machine, checkpointing: bool, tokens_per_micro_batch: float) -> float:
     """Estimate trained tokens per second of LoRA: per weight and token 2 operations forward, 2 for the gradient of what
     goes into it, and 2 once more under gradient checkpointing (Kaplan et al. 2020); attention's scores are not counted."""
-    per_token = (6 if checkpointing else 4) * shape.linear_parameters + 4 * shape.vocab_size * shape.hidden_size
+    per_token = (6 if checkpointing else 4) * shape.computed + 4 * shape.vocab_size * shape.hidden_size
     rate = machine.flops * (_KEPT if shape.parameters > _SMALL else _KEPT_SMALL) / per_token
     return min(rate, tokens_per_micro_batch / _STEP) if machine.gpu else rate
 

@@ -20,9 +20,10 @@ from alt_lite.config import Recipe
 from alt_lite.console import say
 from alt_lite.decide import Decisions, Device, chosen, without_leak
 from alt_lite.errors import OutOfTime, UserError, is_out_of_memory
-from alt_lite.model import adapter, architecture, checkpoints, gradients, layout, unsloth
+from alt_lite.generate import turning
+from alt_lite.model import adapter, architecture, checkpoints, gradients, layout, load, unsloth
 from alt_lite.model.backend import peak_memory, share_of_peak
-from alt_lite.model.shape import read
+from alt_lite.model.counted import shape_of
 from alt_lite.rundir import append_jsonl, read_rows, write_jsonl
 from alt_lite.tokens.encode import Encoded
 from alt_lite.tokens.tokenizer import Tokens
@@ -183,7 +184,7 @@ def train(
     total = sum(lengths[i] for step in steps for i in step)
     seconds = sum(row["seconds"] for row in log)
     speed = total / seconds if seconds else None
-    shape = read(model.config)
+    shape = shape_of(load.model_folder(recipe.model))
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return {
         "rows": len(rows),
@@ -195,11 +196,11 @@ def train(
         "micro_batch_size": trainer.micro,
         "tokens": total,
         "trained_tokens": sum(rows[i].trained for step in steps for i in step),
-        "padding_share": round(layout.padding_share(steps, lengths, trainer.layout, trainer.micro, architecture.turn(model.config)), 4),
+        "padding_share": round(layout.padding_share(steps, lengths, trainer.layout, trainer.micro, turning.turn(model.config)), 4),
         "seconds": round(seconds, 2),
         "session_seconds": round(time.monotonic() - began, 2),
         "tokens_per_second": round(speed, 1) if speed else None,
-        "mfu": share_of_peak(shape.linear_parameters + shape.vocab_size * shape.hidden_size, trained, speed, device) if shape else None,
+        "mfu": share_of_peak(shape.computed + shape.vocab_size * shape.hidden_size, trained, speed, device) if shape else None,
         "peak_memory_bytes": peak_memory(),
         "final_loss": round(sum(row["loss"] for row in log[-10:]) / len(log[-10:]), 5),
     }
@@ -216,7 +217,7 @@ def _trainer(
     from trl import SFTTrainer
 
     lengths = [len(row.input_ids) for row in rows]
-    turn, asked = architecture.turn(model.config), chosen(decisions, "train.layout")
+    turn, asked = turning.turn(model.config), chosen(decisions, "train.layout")
     # The recipe may have been decided upon before the model's configuration was known.
     way, leak = without_leak(asked, architecture.leaks(model.config))
     if way != asked:

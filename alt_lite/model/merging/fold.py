@@ -12,6 +12,7 @@ from typing import Any
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
+from alt_lite.model.architecture import linear_of_text
 from alt_lite.model.load import training_dtype
 from alt_lite.model.merging import fourbit, settings
 from alt_lite.model.merging.adapter import Adapter, read_adapter
@@ -23,8 +24,9 @@ _READABLE = ("F32", "F16", "BF16")
 
 @dataclass(frozen=True)
 class Merging:
-    """A merge that was looked through and can be written: `shapes` by the model's names, in its order;
-    `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
+    """A merge that was looked through and can be written: `shapes` by the names that are written, the model's own in
+    its order, or those of the base's files where these hold more than its text, of which `kept` is copied; `inside`
+    gives a weight's name in the model where that is another; `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
     4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
     where the output embedding was the embedding itself, and now is that plus the adapter; `rope` is the base's
     rotary embedding as transformers 5 understands it."""
@@ -40,6 +42,8 @@ class Merging:
     kind: str
     untied: bool
     rope: dict[str, Any]
+    inside: dict[str, str]
+    kept: frozenset[str]
 
     @property
     def bytes(self) -> int:
@@ -61,7 +65,7 @@ class Merging:
         config = settings.in_precision(read_json(source / "config.json"), str(self.dtype).removeprefix("torch."))
         config = settings.in_both_forms(config, self.rope)
         if self.untied:
-            config["tie_word_embeddings"] = False
+            config = settings.with_text(config, {"tie_word_embeddings": False})
         config.setdefault("architectures", [self.architecture])
         write_json(folder / "config.json", config)
 
@@ -78,7 +82,7 @@ class Merging:
         import torch
 
         rows = self._rows(name)
-        module = name.removesuffix(".weight")
+        module = self.inside.get(name, name).removesuffix(".weight")
         pair, copy = self.adapter.pairs.get(module), self.adapter.copies.get(module)
         for where in row_blocks(self.shapes[name]):
             block = rows(where)
@@ -88,7 +92,8 @@ class Merging:
                 a, b = pair
                 block = block.to(torch.float32, copy=True).add_((b[where] @ a).mul_(self.adapter.scale))
             block = block.to(self.dtype)
-            if not all(math.isfinite(end) for end in block.aminmax()):  # NaN passes through both; thirty times as fast as isfinite
+            # What a tower keeps beside its weights, such as the bounds of its numbers, may be infinite.
+            if name not in self.kept and block.numel() > 1 and not all(math.isfinite(end) for end in block.aminmax()):  # NaN passes through both; thirty times as fast as isfinite
                 raise UserError(
                     f"{name} holds values beyond {str(self.dtype).removeprefix('torch.')}",
                     "merge where the GPU has bf16, or on a CPU; where the base itself is damaged, get its files anew",
@@ -98,7 +103,8 @@ class Merging:
     def _rows(self, name: str) -> Callable[[slice], Any]:
         source = self.names[name]
         if name not in self.quantized:
-            return self.weights.read(source).__getitem__
+            tensor = self.weights.read(source)
+            return (tensor if tensor.dim() else tensor.view(1)).__getitem__
         if fourbit.parts(self.weights, source):
             return fourbit.read_quantized(self.weights, source, self.kind).rows
         return fourbit.quantize(self.weights.read(source), self.compute, self.kind).rows
@@ -107,7 +113,8 @@ class Merging:
 @dataclass(frozen=True)
 class Base:
     """A base that was looked through: its model without weights, and the name in its files of each of the model's
-    tensors (`names`), with their `shapes`; `owner` names each tensor's first name, `stored` those held in 4 bit."""
+    tensors (`names`), with their `shapes`; `owner` names each tensor's first name, `stored` those held in 4 bit,
+    `kept` those that are no part of the model and are kept beside it, None where nothing is."""
 
     weights: Weights
     model: Any
@@ -115,6 +122,7 @@ class Base:
     shapes: dict[str, Shape]
     names: dict[str, str]
     stored: frozenset[str]
+    kept: dict[str, Shape] | None
 
     @property
     def linear(self) -> dict[str, Any]:
@@ -135,14 +143,23 @@ def open_base(folder: Path, dequantized: bool) -> Base:
     owner = _owners(model)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if owner[name] == name}
     stored = {name.partition(".quant_state.")[0] for name in weights.files if ".quant_state." in name}
-    names = _names(weights, owner, stored, type(model).__name__)
+    names, unused = _names(weights, owner, stored)
+    # A folder that holds more than a text model is written as it is, with what sees and hears.
+    kept = {name: weights.headers[name][1] for name in unused} if is_composite(read_json(folder / "config.json")) else None
+    if unused and kept is None:
+        say(f"merge: {len(unused)} tensors of {folder} are no part of {type(model).__name__} and left out: {', '.join(sorted(unused)[:3])}")
     for name, shape in shapes.items():
         kind, found = weights.headers[names[name]]
         if names[name] not in stored and (kind not in _READABLE or found != shape):
             raise UserError(f"{folder}: {names[name]} is {kind} {found}, not 16- or 32-bit {shape}", "name the 16-bit model, whole")
     if stored and not dequantized:
         raise UserError(*_only_4_bit(folder))
-    return Base(weights, model, owner, shapes, names, frozenset(stored))
+    return Base(weights, model, owner, shapes, names, frozenset(stored), kept)
+
+
+def is_composite(config: dict[str, Any]) -> bool:
+    """Whether a config.json describes more than a text model, such as one that sees too."""
+    return isinstance(config.get("text_config"), dict)
 
 
 def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequantized: bool) -> Merging:
@@ -159,10 +176,18 @@ def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequanti
         shapes[name], names[name] = shapes[owner[name]], names[owner[name]]
     _require_fit(read, set(linear), shapes, architecture)
     quantized = {name for name in shapes if names[name] in opened.stored}
-    if dequantized and not opened.stored:  # the output embedding is never quantised on loading
-        quantized = {name for name, module in linear.items() if module is not model.get_output_embeddings()}
-    rope = dict(getattr(model.config, "rope_parameters", None) or {})
-    return Merging(opened.weights, read, architecture, shapes, names, frozenset(quantized), dtype, training_dtype(device), device.kind, bool(apart), rope)
+    if dequantized and not opened.stored:  # the output embedding is never quantised on loading, and towers see nothing while text is trained
+        quantized = {f"{name}.weight" for name in linear_of_text(model)}
+    kept, written = opened.kept or {}, {name: name for name in shapes}
+    if opened.kept is not None:
+        written = {name: name if name in apart else names[name] for name in shapes}
+    inside = {there: name for name, there in written.items() if name != there}
+    rope = {} if opened.kept is not None else dict(getattr(model.config, "rope_parameters", None) or {})
+    return Merging(
+        opened.weights, read, architecture, {written[name]: shape for name, shape in shapes.items()} | kept,
+        {written[name]: names[name] for name in shapes} | {name: name for name in kept}, frozenset(written[name] for name in quantized), dtype,
+        training_dtype(device), device.kind, bool(apart), rope, inside, frozenset(kept),
+    )
 
 
 def require_unquantized(base: Path, dequantized: bool) -> None:
@@ -177,6 +202,8 @@ def require_unquantized(base: Path, dequantized: bool) -> None:
     if not kept:
         return
     if not (kept.get("load_in_4bit") or kept.get("_load_in_4bit")):
+        if kept.get("quant_method") == "mxfp4":
+            raise UserError(f"{base} holds its experts in MXFP4, which is neither trained nor merged into", "model.name of a copy in bf16, such as unsloth/gpt-oss-20b-BF16 of openai/gpt-oss-20b")
         how = "bitsandbytes in 8 bit" if kept.get("load_in_8bit") or kept.get("_load_in_8bit") else kept.get("quant_method", "a method that it does not name")
         raise UserError(f"{base} is quantised by {how}, which is not merged into", "model.name of the 16-bit model that it was made from")
     if not dequantized:
@@ -212,9 +239,9 @@ def _owners(model: Any) -> dict[str, str]:
     return {name: first.setdefault(id(value), name) for name, value in model.state_dict(keep_vars=True).items()}
 
 
-def _names(weights: Weights, owner: dict[str, str], stored: set[str], architecture: str) -> dict[str, str]:
-    """Find each of the model's tensors, named with the prefix `model.` or without; of tied ones, either.
-    What the model has no use for is left out, and said.
+def _names(weights: Weights, owner: dict[str, str], stored: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Find each of the model's tensors, named with the prefix `model.` or without, or as the text of a larger model;
+    of tied ones, either. Also names what the model has no use for.
 
     Raises:
         UserError: a tensor is missing, or tied ones differ.
@@ -225,19 +252,17 @@ def _names(weights: Weights, owner: dict[str, str], stored: set[str], architectu
     found: dict[str, str] = {}
     unused: list[str] = []
     for name in weights.files:
-        known = owner.get(name) or owner.get(f"model.{name}")
+        known = owner.get(name) or owner.get(f"model.{name}") or owner.get(name.replace("language_model.", "", 1))
         if known is None:
             unused += [] if name in beside else [name]
         elif known not in found:
             found[known] = name
         elif not torch.equal(weights.read(found[known]), weights.read(name)):
             raise UserError(f"{weights.folder}: config.json ties {found[known]} and {name}, but they differ", "set tie_word_embeddings to false there")
-    if unused:
-        say(f"merge: {len(unused)} tensors of {weights.folder} are no part of {architecture} and left out: {', '.join(sorted(unused)[:3])}")
     missing = [name for name in owner.values() if name not in found]
     if missing:
         raise UserError(f"{weights.folder} holds no {missing[0]}", "name a complete folder of a dense model")
-    return found
+    return found, unused
 
 
 def _require_fit(adapter: Adapter, linear: set[str], shapes: dict[str, Shape], architecture: str) -> None:

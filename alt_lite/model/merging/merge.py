@@ -231,7 +231,7 @@ def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _
     logits = []
     with torch.inference_mode():
         for prompt in prompts:
-            kept = max(1, _KEPT_LOGITS // model.config.vocab_size)
+            kept = max(1, _KEPT_LOGITS // model.config.get_text_config().vocab_size)
             logits.append(model(input_ids=torch.tensor([prompt], device=model.device)).logits[0, -kept:].float().cpu())
     ids: list[list[int]] = [[]] * len(prompts)
     for batch in generate(model, tokens, prompts, _NEW_TOKENS, batch_size=len(prompts)):

@@ -133,7 +133,7 @@ def differences(found: Files, tokens: Tokens, rope: dict[str, Any]) -> list[str]
         tokens: the tokenizer trained with.
         rope: `rope_parameters` trained with; empty or nested, it is not compared.
     """
-    wanted = None if not rope or settings.nested(rope) else rope_facts(rope, rope["rope_theta"], found.config.get("max_position_embeddings", 0))
+    wanted = None if not rope or settings.only_new(rope) else rope_facts(rope, rope["rope_theta"], found.config.get("max_position_embeddings", 0))
     told: list[str] = []
     for name, read in READERS.items():
         try:
@@ -162,8 +162,8 @@ def require_same(folder: Path, tokens: Tokens, rope: dict[str, Any]) -> None:
         UserError: one would; the message says which, and what.
     """
     found = files(folder)
-    if rope and settings.nested(rope):
-        say("merge: the rotary embedding differs by kind of layer; its configuration is the base's, as transformers 5 reads it")
+    if rope and settings.only_new(rope):
+        say("merge: the rotary embedding is of a kind that transformers 4 does not know; its configuration is the base's, as transformers 5 reads it")
     elif llama_cpp_scales_otherwise(found.config):
         say("merge: llama.cpp's own converter loses YaRN's attention factor, which is not the usual one here; export --to gguf writes what was trained with")
     if told := differences(found, tokens, rope):

@@ -118,7 +118,8 @@ def _opened(path: Path) -> Any:
 
 
 def row_blocks(shape: Shape) -> Iterator[slice]:
-    """Cut a tensor's rows into blocks of bounded size."""
+    """Cut a tensor's rows into blocks of bounded size; a single number is one row."""
+    shape = shape or (1,)
     rows = max(_BLOCK // max(math.prod(shape[1:]), 1) // _ROWS, 1) * _ROWS
     for start in range(0, shape[0], rows):
         yield slice(start, min(start + rows, shape[0]))
