@@ -10,7 +10,7 @@ import architectures
 import pytest
 import small
 import torch
-from alt_lite.tokens.families import FAMILIES
+from alt_lite.families import FAMILIES
 from architectures import FOUR_BIT, KINDS
 from safetensors.torch import load_file
 from test_train import losses, weights

@@ -204,23 +204,26 @@ def test_the_embedded_tokenizer_says_where_llama_cpp_differs(exported, run, toke
     assert vocabulary.tokens[2565:] == [f"[PAD{i}]" for i in range(2565, 2624)] and set(vocabulary.types[2565:]) == {gguf_vocab.UNUSED}
 
 
-PRE = {"r1_qwen": "deepseek-r1-qwen", "r1_0528": "deepseek-r1-qwen", "qwen3": "qwen2", "r1_llama": "llama-bpe"}
+PRE = {
+    "r1_qwen": "deepseek-r1-qwen", "r1_0528": "deepseek-r1-qwen", **dict.fromkeys(("qwen3", "qwen3_thinking", "qwen2_5", "s1"), "qwen2"),
+    **dict.fromkeys(("r1_llama", "llama3_1", "smollm3"), "llama-bpe"),
+}
 
 
 def test_published_tokenizers_get_their_pre_tokenizer_and_types(named):
     name, tokens = named
-    size = 152_064 if name != "r1_llama" else 128_256
-    vocabulary = gguf_vocab.read(tokens.folder, size, tokenizers_io.PROBES)
+    size = 128_256 if PRE[name] == "llama-bpe" else 152_064
+    inside = set(tokens.family.trace_controls)
+    vocabulary = gguf_vocab.read(tokens.folder, size, tokenizers_io.PROBES, tuple(inside))
     assert (vocabulary.pre, vocabulary.exact, vocabulary.differing) == (PRE[name], True, ())
     kinds = {control: vocabulary.types[number] for control, number in tokens.ids.items()}
-    inside = {tokens.family.think, tokens.family.think_end}
     assert {control for control, kind in kinds.items() if kind == gguf_vocab.CONTROL} == set(kinds) - inside
     # As control tokens they would be missing from what llama.cpp generates; renamed here from ones that are special.
-    assert {kinds[control] for control in inside} == {gguf_vocab.USER_DEFINED}
+    assert {kinds[control] for control in inside} <= {gguf_vocab.USER_DEFINED} and (bool(inside) != tokens.family.plain_tags)
     assert all(vocabulary.tokens[number] == control for control, number in tokens.ids.items())
     # llama.cpp does not compose characters: what is not in NFC gets other ids where the tokenizer normalises.
     decomposed = "cafe\u0301"
-    assert bool(gguf_vocab.read(tokens.folder, size, [decomposed]).differing) == (name != "r1_llama")
+    assert bool(gguf_vocab.read(tokens.folder, size, [decomposed]).differing) == (PRE[name] != "llama-bpe")
 
 
 def test_ids_of_begin_end_and_padding_are_written_and_no_second_begin(exported, tokens):
@@ -233,7 +236,7 @@ def test_ids_of_begin_end_and_padding_are_written_and_no_second_begin(exported, 
 
 def test_the_exported_template_is_the_folders_own_or_the_familys_where_there_is_none(named):
     name, tokens = named
-    assert tokens.template == (tokens.fast.chat_template if name in ("r1_qwen", "qwen3") else templates.jinja(tokens.family))
+    assert tokens.template == (templates.jinja(tokens.family) if name in ("r1_llama", "r1_0528") else tokens.fast.chat_template)
 
 
 # Bad input, full disks

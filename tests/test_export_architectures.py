@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import real
 import small
+from alt_lite.families import FAMILIES
 
 from alt_lite.errors import UserError
 from alt_lite.model.exporting import export, gguf_file, gguf_vocab
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import encode_prompt
-from alt_lite.tokens.families import FAMILIES
 
 gguf = pytest.importorskip("gguf")
 R1 = FAMILIES["r1"]
@@ -360,12 +360,12 @@ def test_llama_cpp_stops_where_the_family_ends_and_shows_its_trace(name, tmp_pat
     (tmp_path / "tokens" / "tokenizer.json").write_text(json.dumps(spec), "utf-8")
     tokens = tokenizers_io.load(tmp_path / "tokens", family)
     folder, path = random_model("smollm3", tokens, tmp_path / "merged", vocab_size=small.VOCABULARY), tmp_path / "x.gguf"
-    vocabulary = gguf_vocab.read(folder, small.VOCABULARY, (), (family.think, family.think_end))
+    vocabulary = gguf_vocab.read(folder, small.VOCABULARY, (), family.trace_controls)
     gguf_file.write(gguf_file.plan(folder, "f16"), path, tokens, vocabulary, "x", tokens.template, lambda number, note: None)
     model = llama_cpp.Llama(str(path), verbose=False, vocab_only=True)
     own = llama_cpp.llama_model_get_vocab(model.model)
     assert model.token_eos() == tokens.end_id and all(llama_cpp.llama_vocab_is_eog(own, number) for number in tokens.ends)
-    for token in (family.think, family.think_end):
+    for token in family.trace_controls:
         assert model.detokenize([tokens.ids[token]]).decode() == token
     messages = [{"role": "user", "content": "What is 12 + 34?"}]
     assert model.tokenize("".join(family.prompt(messages)).encode(), add_bos=True, special=True) == encode_prompt(tokens, messages)

@@ -96,7 +96,7 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     plans = {quant: gguf_file.plan(source.merged, quant) for quant in gguf_file.WRITTEN}
     if note := plans["f16"].architecture.note(plans["f16"].config):
         say(f"export: {note}")
-    vocabulary = gguf_vocab.read(source.merged, plans["f16"].config["vocab_size"], [*PROBES, *source.texts], (source.family.think, source.family.think_end))
+    vocabulary = gguf_vocab.read(source.merged, plans["f16"].config["vocab_size"], [*PROBES, *source.texts], source.family.trace_controls)
     _tell_differing(vocabulary)
     out.mkdir(parents=True, exist_ok=True)
     for quant in left:
