@@ -22,7 +22,8 @@ def lay_tokenizer(folder: Path, family: Family, template: str | None = "own", **
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(alphabet)}, []))
+    # With one merge, since llama.cpp refuses a vocabulary without any.
+    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate((*alphabet, "in"))}, [("i", "n")]))
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     names = dict.fromkeys((*family.controls, *family.ends, "<|endoftext|>", "<pad>", "<tool>"))
     made.add_tokens([AddedToken(name, normalized=False, special="think" not in name) for name in names])

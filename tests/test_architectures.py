@@ -10,7 +10,6 @@ import architectures
 import pytest
 import small
 import torch
-from alt_lite.families import FAMILIES
 from architectures import FOUR_BIT, KINDS
 from safetensors.torch import load_file
 from test_train import losses, weights
@@ -18,6 +17,7 @@ from test_train import losses, weights
 from alt_lite.config import load_recipe
 from alt_lite.decide import Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
+from alt_lite.families import FAMILIES
 from alt_lite.generate import fit
 from alt_lite.generate.fit import cache_bytes, prompt_bytes
 from alt_lite.generate.local import Noise, generate

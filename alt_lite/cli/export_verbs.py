@@ -131,6 +131,7 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.dataset import system_prompt
     from alt_lite.families import FAMILIES
     from alt_lite.model import load
+    from alt_lite.model.architecture import text_facts
     from alt_lite.model.exporting import serving
     from alt_lite.tokens import tokenizer as tokenizers_io
 
@@ -138,7 +139,7 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     manifest = RunDir(run).manifest
     local = recipe.embedded or Path(recipe.model.name).is_dir()
     base = str(load.model_folder(recipe.model).resolve()) if local else recipe.model.name
-    context = read_json(run / "merged" / "config.json")["max_position_embeddings"]
+    context = text_facts(read_json(run / "merged" / "config.json"))["max_position_embeddings"]
     script = serving.vllm_script(recipe, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
     write_text(folder / "vllm.sh", script)
     say(f"export: {folder / 'vllm.sh'}; with `adapter` it serves the base with the adapter beside it")

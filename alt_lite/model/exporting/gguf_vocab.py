@@ -77,6 +77,8 @@ def read(folder: Path, size: int, texts: Sequence[str], shown: Sequence[str] = (
     gemma4 = _is_gemma4(spec)
     if spec["model"]["type"] != "BPE" or not (gemma4 or "ByteLevel" in json.dumps(spec["pre_tokenizer"])):
         raise UserError(f"{path} is no byte-level BPE, which with Gemma 4's is all that is exported here", "convert it with llama.cpp's convert_hf_to_gguf.py")
+    if not spec["model"]["merges"]:
+        raise UserError(f"{path} has no merges, without which llama.cpp loads no vocabulary", "a tokenizer that was trained; or export it to vllm or hub")
     tokens, types = _tokens(spec, size, path, shown)
     merges = [" ".join(_glued(part) for part in (pair.split(" ") if isinstance(pair, str) else pair)) for pair in spec["model"]["merges"]]
     raw = Tokenizer.from_file(str(path))
