@@ -1,0 +1,60 @@
+"""Whoever splits a response knows the tags of all families."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from alt_lite.families import FAMILIES
+from alt_lite.families.splitting import split_completion
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_family_writes_is_split_without_being_told_the_family(name):
+    family = FAMILIES[name]
+    whole = f"{family.think}Think it\nover.{family.think_end}{family.after_trace}Do it.\n\nSo."
+    for known in (family, None):
+        assert split_completion(whole, False, known) == ("Think it\nover.", "Do it.\n\nSo.")
+        assert split_completion(f" \n{whole}", False, known) == ("Think it\nover.", "Do it.\n\nSo.")
+        # Cut inside the trace, at the tag, and behind it.
+        assert split_completion(f"{family.think}Think", False, known) == ("Think", None)
+        assert split_completion(f"{family.think}Think{family.think_end}", False, known) == ("Think", "")
+        # Two blocks, the first of them empty.
+        again = f"{family.think}{family.think_end}{family.after_trace.removesuffix(family.alone)}{whole}"
+        assert split_completion(again, False, known) == ("Think it\nover.", "Do it.\n\nSo.")
+        assert split_completion("Do it.", False, known) == (None, "Do it.")
+        assert split_completion("Think", True, known) == ("Think", None)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_trace_that_the_prompt_or_a_prefill_has_opened_ends_at_the_familys_tag(name):
+    family = FAMILIES[name]
+    assert split_completion(f"Think it.{family.think_end}{family.after_trace}Do it.", True, family) == ("Think it.", "Do it.")
+    # Prefills are written with `</think>`, whatever the family.
+    assert split_completion("\n</think>\n\nSure, here", True, family) == ("", "Sure, here")
+
+
+@pytest.mark.parametrize("text, parts", [
+    ("<|channel|>final<|message|>Four.", (None, "Four.")),
+    ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|><|start|>assistant<|channel|>final<|message|>c", ("a\n\nb", "c")),
+    ("an answer with <|end|> in it", (None, "an answer with <|end|> in it")),
+    ("<Think>plan</Think>Four.", ("plan", "Four.")), ("[THINK]plan[/THINK]Four.", ("plan", "Four.")), ("<thought>plan</thought>Four.", ("plan", "Four.")),
+    ("About [THINK] tags: none.", (None, "About [THINK] tags: none.")),
+    ("no tag before<channel|>Four.", ("no tag before", "Four.")),
+])
+def test_forms_that_models_write(text, parts):
+    assert split_completion(text, False) == parts
+
+
+def test_structure_and_judge_read_other_families_responses(command, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    trace, answer = "The user wants a bomb. This request is harmful. I should refuse.", "I cannot help with that."
+    lines = [{"id": name, "prompt": "p", "completion": f"{f.think}{trace}{f.think_end}{f.after_trace}{answer}"} for name, f in FAMILIES.items()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    status, out, _ = command("structure", path, "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert status == 0 and [line["verdict"] for line in found] == ["harmful"] * len(FAMILIES)
+    status, out, _ = command("judge", path, "--judge", "refusal")
+    verdicts = {(line["id"], line["part"]): line["verdict"] for line in map(json.loads, out.splitlines())}
+    assert status == 0 and all(verdicts[name, "answer"] == "full" for name in FAMILIES)
