@@ -168,12 +168,13 @@ class Chat:
             (layers.enable_adapter_layers if name == "tuned" else layers.disable_adapter_layers)()
 
     def _messages(self, name: str, prompt: str) -> list[Message]:
-        """What a model is asked: its own answers go back whole, since the prompt format drops their traces;
-        a reply that ended inside its trace said nothing, and goes back empty."""
+        """What a model is asked: its own answers go back without their traces, whole where the prompt format itself drops
+        them; a reply that ended inside its trace said nothing, and goes back empty."""
         messages = [{"role": "system", "content": self.system}] if self.system else []
+        drops = self.tokens.family.earlier.startswith("dropped")
         for turn in self.turns:
             said = turn[name]
-            messages += [said.messages[-1], {"role": "assistant", "content": "" if said.answer is None else said.text}]
+            messages += [said.messages[-1], {"role": "assistant", "content": (said.text if drops and said.answer is not None else said.answer) or ""}]
         return [*messages, {"role": "user", "content": prompt}]
 
     def _prompt(self, messages: list[Message]) -> tuple[list[int], int]:
@@ -205,8 +206,13 @@ class Chat:
 
 def _spoken(reply: Reply) -> list[Message]:
     """The messages as the model saw them, earlier answers without their traces."""
+    family = reply.tokens.family
+
     def strip(message: Message) -> Message:
-        return {**message, "content": message["content"].rpartition("</think>")[2].strip()} if message["role"] == "assistant" else message
+        if message["role"] != "assistant":
+            return message
+        _, answer = split_completion(message["content"], False, family)
+        return {**message, "content": answer or ""}
 
     return [strip(message) for message in reply.messages]
 

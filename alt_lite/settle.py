@@ -8,6 +8,7 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.decide import Decision
+from alt_lite.errors import UserError
 
 KEYS = ("model.family", "lora.targets", "model.load_in_4bit")
 
@@ -19,7 +20,7 @@ def settle(recipe: Recipe, folder: Path | None = None) -> tuple[Recipe, list[Dec
         folder: where tokenizer and config.json lie; None: of the recipe's model, of which only small files are fetched.
 
     Raises:
-        UserError: the model cannot be had, or is of no family that is known.
+        UserError: the model cannot be had, is of no family that is known, or is trained in another precision than merged.
     """
     from alt_lite.families import FAMILIES
     from alt_lite.model import architecture, load
@@ -32,12 +33,19 @@ def settle(recipe: Recipe, folder: Path | None = None) -> tuple[Recipe, list[Dec
         found += [(KEYS[1], *architecture.targets_of(place)), (KEYS[2], *architecture.four_bit_of(place))]
     values, made = recipe.values(), []
     for key, value, reason in found:
-        given = values[key] != "auto" if key == "model.family" else recipe.origin[key] != "default"
-        if given or _same(values[key], value):
+        given = values[key] != "auto" if key == KEYS[0] else recipe.origin[key] != "default"
+        if _same(values[key], value):
+            continue
+        if given:
+            if key == KEYS[2] and values[key]:
+                made.append(Decision(key, values[key], f"asked for, though {reason}"))
             continue
         section, _, name = key.partition(".")
         recipe = replace(recipe, **{section: getattr(recipe, section).model_copy(update={name: value})})
         made.append(Decision(key, ",".join(value) if isinstance(value, tuple) else value, reason))
+    if recipe.merge.base == "dequantized" and not recipe.model.load_in_4bit:
+        why = next((decision.reason for decision in made if decision.key == KEYS[2]), "as asked")
+        raise UserError(f"merge.base=dequantized, but the base is trained in 16 bit ({why})", "merge.base=original; or model.load_in_4bit=true all the same")
     return recipe, made
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.families.splitting import split_completion
 from alt_lite.generate import patience
 
@@ -36,7 +37,8 @@ _LONGEST_MESSAGE = 300
 _MOST_MODELS = 10
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 # Some servers (`transformers serve` 5.17) leave the end of text in the content.
-_END = re.compile(r"(?:(?:<｜end▁of▁sentence｜>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>)\s*)+\Z")
+_ENDS = sorted({end for family in FAMILIES.values() for end in (family.end, *family.ends)})
+_END = re.compile(rf"(?:(?:{'|'.join(map(re.escape, _ENDS))})\s*)+\Z")
 # Where the trace is not closed, `transformers serve` 5.17 gives R1's prompt as the content.
 _PROMPT = re.compile(r"<[|｜].*(?:<｜Assistant｜>|<\|im_start\|>assistant)\s*(?:<think>\s*)?", re.DOTALL)
 _REFUSED = re.compile(

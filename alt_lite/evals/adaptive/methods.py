@@ -172,8 +172,8 @@ def translation(prompt: EvalPrompt, language: str) -> Play:
     if spoken(response) is None:
         return Outcome(messages, response, facts)
     (back,) = yield [Step("attacker", chat("translate", tagged(text=response.answer), language="English"), Translation)]
-    trace, closed, _ = response.text.partition("</think>")
-    text = f"{trace}{closed}\n\n{back.translation}" if closed else back.translation
+    before, answered, _ = response.text.rpartition(response.answer or "")
+    text = f"{before}{back.translation}" if answered else back.translation
     return Outcome(messages, replace(response, text=text, answer=back.translation), facts)
 
 

@@ -1,0 +1,48 @@
+"""What a recipe leaves to the model: family, LoRA targets, 4 bit; decided once, said, kept with the run."""
+
+from __future__ import annotations
+
+import architectures
+import pytest
+import small
+
+from alt_lite.config import load_recipe
+from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
+from alt_lite.settle import settle
+
+
+def base(folder, kind: str, family: str):
+    architectures.make(folder, kind, vocab_size=small.VOCABULARY)
+    small.lay_tokenizer(folder, FAMILIES[family])
+    return folder
+
+
+def recipe(folder, *pairs: str):
+    return load_recipe("qwen3_0_6b", (f"model.name={folder}", "model.family=auto", *pairs))
+
+
+def test_an_architecture_that_is_known_keeps_its_defaults_and_only_the_family_is_told(tmp_path):
+    settled, made = settle(recipe(base(tmp_path / "m", "qwen3", "qwen3")))
+    assert [decision.key for decision in made] == ["model.family"] and settled.model.family == "qwen3"
+    assert settled.lora == load_recipe("qwen3_0_6b").lora and settled.model.load_in_4bit
+
+
+def test_linear_attention_is_adapted_too_and_trained_in_16_bit(tmp_path):
+    settled, made = settle(recipe(base(tmp_path / "m", "qwen3_5", "qwen3_5")))
+    assert {"in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj", "q_proj", "down_proj"} <= set(settled.lora.targets)
+    assert not settled.model.load_in_4bit and any("Unsloth's documentation" in decision.reason for decision in made)
+
+
+def test_what_is_asked_for_stays_and_advice_against_it_is_told(tmp_path):
+    folder = base(tmp_path / "m", "qwen3_5", "qwen3_5")
+    settled, made = settle(recipe(folder, "model.load_in_4bit=true", "lora.targets=q_proj"))
+    assert settled.model.load_in_4bit and settled.lora.targets == ("q_proj",)
+    assert [decision.reason.partition(",")[0] for decision in made if decision.key == "model.load_in_4bit"] == ["asked for"]
+    with pytest.raises(UserError, match="dequantized"):
+        settle(recipe(folder, "merge.base=dequantized"))
+
+
+def test_a_recipe_that_names_its_family_settles_nothing():
+    given = load_recipe("tiny")
+    assert settle(given) == (given, [])
