@@ -370,3 +370,26 @@ def test_what_a_training_step_allocates_is_estimated_to_a_fifth(tmp_path, monkey
     trained(tmp_path, folder, *settings, rows=[Encoded(str(row), one, one) for row, one in enumerate(ids)])
     peak = memory.training(counted.shape_of(folder), recipe_of(folder, *settings), CPU, 4, 512, layout="padded")
     assert peak.parts["activations"] + peak.parts["one layer"] == pytest.approx(seen[-1], rel=0.2)
+
+
+def test_an_adapter_trained_in_the_model_that_sees_is_saved_for_its_text(tmp_path, bases):
+    """Unsloth may load the class that config.json names, whose modules have other names."""
+    import transformers
+    from peft import LoraConfig, get_peft_model
+
+    folder = bases("qwen3_5")
+    recipe = recipe_of(folder, "model.load_in_4bit=false")
+    sees = transformers.Qwen3_5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    names = list(recipe.lora.targets)
+    made = get_peft_model(sees, LoraConfig(r=4, lora_alpha=8, target_modules=names, exclude_modules=architecture.unreached(sees, names)))
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    adapter.save(made, recipe, tmp_path / "adapter")
+    mergeable.require_fitting(tmp_path / "adapter", folder)
+    merge.write(open_merging(folder, tmp_path / "adapter", torch.float32, CPU, False), tmp_path / "merged", tokenizer.load(folder, FAMILIES["qwen3"]))
+    ids = torch.tensor(prompts_of()[:1])
+    with torch.no_grad():
+        expected = made.eval()(input_ids=ids).logits
+        torch.testing.assert_close(load.with_adapter(load.load_full(folder, CPU), tmp_path / "adapter")(ids).logits, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(load.load_full(tmp_path / "merged", CPU)(ids).logits, expected, rtol=1e-4, atol=1e-4)
