@@ -127,7 +127,7 @@ def prompts_of(n=4, seed=5):
     return [[draw.randrange(250) for _ in range(length)] for length in (24, 7, 15, 30, 11, 19)[:n]]
 
 
-@pytest.mark.parametrize("kind, base", [(kind, base) for kind in KINDS for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
+@pytest.mark.parametrize("kind, base", [(kind, base) for kind in NEW for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
 def test_the_merged_folder_is_the_base_with_the_adapter_and_else_as_it_was(tmp_path, bases, kind, base, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM
 
