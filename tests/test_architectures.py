@@ -20,7 +20,7 @@ from alt_lite.errors import OutOfTime, UserError
 from alt_lite.generate import fit
 from alt_lite.generate.fit import cache_bytes, prompt_bytes
 from alt_lite.generate.local import Noise, generate
-from alt_lite.model import adapter, architecture, counted, gradients, layout, load, memory, train
+from alt_lite.model import adapter, architecture, backend, counted, gradients, layout, load, memory, train
 from alt_lite.model.merging import merge, mergeable
 from alt_lite.model.merging.fold import open_merging, skeleton
 from alt_lite.rundir import read_json, write_json
@@ -393,3 +393,18 @@ def test_an_adapter_trained_in_the_model_that_sees_is_saved_for_its_text(tmp_pat
         expected = made.eval()(input_ids=ids).logits
         torch.testing.assert_close(load.with_adapter(load.load_full(folder, CPU), tmp_path / "adapter")(ids).logits, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(load.load_full(tmp_path / "merged", CPU)(ids).logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(backend.unsloth_version() is None, reason="pip install --no-deps unsloth unsloth_zoo")
+@pytest.mark.parametrize("kind", NEW)
+def test_unsloth_learns_the_same_and_its_adapter_fits(tmp_path, bases, monkeypatch, kind):
+    """On its CPU path; layers of towers and experts, which bear the same names, are left alone."""
+    monkeypatch.setenv("UNSLOTH_FORCE_CPU", "1")
+    settings = (f"model.load_in_4bit={str(kind in FOUR_BIT).lower()}",)
+    _, theirs = trained(tmp_path, bases(kind), *settings, "model.backend=unsloth", where="unsloth")
+    _, plain = trained(tmp_path, bases(kind), *settings, "model.backend=transformers", where="plain")
+    assert losses(theirs) == pytest.approx(losses(plain), rel=1e-4)
+    mergeable.require_fitting(theirs.adapter, bases(kind))
+    pairs = [set(open_merging(bases(kind), places.adapter, torch.float32, CPU, False).adapter.pairs) for places in (theirs, plain)]
+    assert pairs[0] == pairs[1]
