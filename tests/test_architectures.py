@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from itertools import count
 
 import architectures
@@ -11,7 +12,7 @@ import pytest
 import small
 import torch
 from architectures import FOUR_BIT, KINDS
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_train import losses, weights
 
 from alt_lite.config import load_recipe
@@ -408,3 +409,30 @@ def test_unsloth_learns_the_same_and_its_adapter_fits(tmp_path, bases, monkeypat
     mergeable.require_fitting(theirs.adapter, bases(kind))
     pairs = [set(open_merging(bases(kind), places.adapter, torch.float32, CPU, False).adapter.pairs) for places in (theirs, plain)]
     assert pairs[0] == pairs[1]
+
+
+@pytest.mark.parametrize("kind", ["qwen3_5_text", "qwen3_5"])
+def test_what_a_base_holds_in_32_bit_beside_a_16_bit_model_stays_so(tmp_path, bases, kind):
+    folder = tmp_path / "base"
+    shutil.copytree(bases(kind), folder)
+    tensors = load_file(folder / "model.safetensors")
+    exact = {name: tensor.float() + 1e-5 for name, tensor in tensors.items() if name.endswith("A_log")}
+    save_file(tensors | exact, folder / "model.safetensors", {"format": "pt"})
+    recipe = recipe_of(folder, "model.load_in_4bit=false")
+    adapter.save(adapter.new(recipe, CPU), recipe, tmp_path / "adapter")
+    merging = open_merging(folder, tmp_path / "adapter", torch.bfloat16, CPU, False)
+    merge.write(merging, tmp_path / "merged", tokenizer.load(folder, FAMILIES["qwen3"]))
+    found = load_file(tmp_path / "merged" / "model.safetensors")
+    assert exact and all(torch.equal(found[name], tensor) for name, tensor in exact.items())
+    assert {tensor.dtype for name, tensor in found.items() if name not in exact} == {torch.bfloat16}
+    assert merging.bytes == sum(tensor.nbytes for tensor in found.values())
+
+
+def test_a_tower_in_4_bit_is_refused(tmp_path, bases):
+    folder = tmp_path / "base"
+    shutil.copytree(bases("qwen3_5"), folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "visual" in name)
+    save_file(tensors | {name: torch.zeros(8, 1, dtype=torch.uint8)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="visual.* is U8, not 16- or 32-bit"):
+        mergeable.require_mergeable(recipe_of(folder), folder, tokenizer.load(folder, FAMILIES["qwen3"]), 250)
