@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from itertools import count
 
 import architectures
@@ -11,7 +12,7 @@ import pytest
 import small
 import torch
 from architectures import FOUR_BIT, KINDS
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_train import losses, weights
 
 from alt_lite.config import load_recipe
@@ -21,7 +22,7 @@ from alt_lite.families import FAMILIES
 from alt_lite.generate import fit
 from alt_lite.generate.fit import cache_bytes, prompt_bytes
 from alt_lite.generate.local import Noise, generate
-from alt_lite.model import adapter, architecture, counted, gradients, layout, load, memory, train
+from alt_lite.model import adapter, architecture, backend, counted, gradients, layout, load, memory, train
 from alt_lite.model.merging import merge, mergeable
 from alt_lite.model.merging.fold import open_merging, skeleton
 from alt_lite.rundir import read_json, write_json
@@ -127,7 +128,7 @@ def prompts_of(n=4, seed=5):
     return [[draw.randrange(250) for _ in range(length)] for length in (24, 7, 15, 30, 11, 19)[:n]]
 
 
-@pytest.mark.parametrize("kind, base", [(kind, base) for kind in KINDS for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
+@pytest.mark.parametrize("kind, base", [(kind, base) for kind in NEW for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
 def test_the_merged_folder_is_the_base_with_the_adapter_and_else_as_it_was(tmp_path, bases, kind, base, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -370,3 +371,68 @@ def test_what_a_training_step_allocates_is_estimated_to_a_fifth(tmp_path, monkey
     trained(tmp_path, folder, *settings, rows=[Encoded(str(row), one, one) for row, one in enumerate(ids)])
     peak = memory.training(counted.shape_of(folder), recipe_of(folder, *settings), CPU, 4, 512, layout="padded")
     assert peak.parts["activations"] + peak.parts["one layer"] == pytest.approx(seen[-1], rel=0.2)
+
+
+def test_an_adapter_trained_in_the_model_that_sees_is_saved_for_its_text(tmp_path, bases):
+    """Unsloth may load the class that config.json names, whose modules have other names."""
+    import transformers
+    from peft import LoraConfig, get_peft_model
+
+    folder = bases("qwen3_5")
+    recipe = recipe_of(folder, "model.load_in_4bit=false")
+    sees = transformers.Qwen3_5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    names = list(recipe.lora.targets)
+    made = get_peft_model(sees, LoraConfig(r=4, lora_alpha=8, target_modules=names, exclude_modules=architecture.unreached(sees, names)))
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    adapter.save(made, recipe, tmp_path / "adapter")
+    mergeable.require_fitting(tmp_path / "adapter", folder)
+    merge.write(open_merging(folder, tmp_path / "adapter", torch.float32, CPU, False), tmp_path / "merged", tokenizer.load(folder, FAMILIES["qwen3"]))
+    ids = torch.tensor(prompts_of()[:1])
+    with torch.no_grad():
+        expected = made.eval()(input_ids=ids).logits
+        torch.testing.assert_close(load.with_adapter(load.load_full(folder, CPU), tmp_path / "adapter")(ids).logits, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(load.load_full(tmp_path / "merged", CPU)(ids).logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(backend.unsloth_version() is None, reason="pip install --no-deps unsloth unsloth_zoo")
+@pytest.mark.parametrize("kind", NEW)
+def test_unsloth_learns_the_same_and_its_adapter_fits(tmp_path, bases, monkeypatch, kind):
+    """On its CPU path; layers of towers and experts, which bear the same names, are left alone."""
+    monkeypatch.setenv("UNSLOTH_FORCE_CPU", "1")
+    settings = (f"model.load_in_4bit={str(kind in FOUR_BIT).lower()}",)
+    _, theirs = trained(tmp_path, bases(kind), *settings, "model.backend=unsloth", where="unsloth")
+    _, plain = trained(tmp_path, bases(kind), *settings, "model.backend=transformers", where="plain")
+    assert losses(theirs) == pytest.approx(losses(plain), rel=1e-4)
+    mergeable.require_fitting(theirs.adapter, bases(kind))
+    pairs = [set(open_merging(bases(kind), places.adapter, torch.float32, CPU, False).adapter.pairs) for places in (theirs, plain)]
+    assert pairs[0] == pairs[1]
+
+
+@pytest.mark.parametrize("kind", ["qwen3_5_text", "qwen3_5"])
+def test_what_a_base_holds_in_32_bit_beside_a_16_bit_model_stays_so(tmp_path, bases, kind):
+    folder = tmp_path / "base"
+    shutil.copytree(bases(kind), folder)
+    tensors = load_file(folder / "model.safetensors")
+    exact = {name: tensor.float() + 1e-5 for name, tensor in tensors.items() if name.endswith("A_log")}
+    save_file(tensors | exact, folder / "model.safetensors", {"format": "pt"})
+    recipe = recipe_of(folder, "model.load_in_4bit=false")
+    adapter.save(adapter.new(recipe, CPU), recipe, tmp_path / "adapter")
+    merging = open_merging(folder, tmp_path / "adapter", torch.bfloat16, CPU, False)
+    merge.write(merging, tmp_path / "merged", tokenizer.load(folder, FAMILIES["qwen3"]))
+    found = load_file(tmp_path / "merged" / "model.safetensors")
+    assert exact and all(torch.equal(found[name], tensor) for name, tensor in exact.items())
+    assert {tensor.dtype for name, tensor in found.items() if name not in exact} == {torch.bfloat16}
+    assert merging.bytes == sum(tensor.nbytes for tensor in found.values())
+
+
+def test_a_tower_in_4_bit_is_refused(tmp_path, bases):
+    folder = tmp_path / "base"
+    shutil.copytree(bases("qwen3_5"), folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "visual" in name)
+    save_file(tensors | {name: torch.zeros(8, 1, dtype=torch.uint8)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="visual.* is U8, not 16- or 32-bit"):
+        mergeable.require_mergeable(recipe_of(folder), folder, tokenizer.load(folder, FAMILIES["qwen3"]), 250)

@@ -11,6 +11,8 @@ from alt_lite.config import Recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model import load, unsloth
+from alt_lite.model.merging.adapter import PREFIX
+from alt_lite.model.merging.fold import skeleton
 from alt_lite.model.merging.mergeable import expanded, unreached
 from alt_lite.rundir import read_json, write_json
 
@@ -93,8 +95,27 @@ def save(model: Any, recipe: Recipe, folder: Path) -> None:
     temporary = folder.with_name(folder.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     PeftModel.save_pretrained(model, str(temporary), save_embedding_layers=False)
+    _as_text(temporary / "adapter_model.safetensors", recipe)
     config = read_json(temporary / "adapter_config.json")
     ours = {"base_model_name_or_path": recipe.model.name, "auto_mapping": None, "target_modules": sorted(config["target_modules"])}
     write_json(temporary / "adapter_config.json", {**config, **ours})
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
+
+
+def _as_text(path: Path, recipe: Recipe) -> None:
+    """Name an adapter's matrices as the text model has them that is merged and evaluated, where it was trained in a larger one, as
+    Unsloth loads Qwen3.5 to see."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    if not any(".language_model." in name for name in tensors):
+        return
+    own = {name for name, _ in skeleton(load.model_folder(recipe.model)).named_modules()}
+
+    def named(name: str) -> str:
+        module = name.removeprefix(PREFIX).partition(".lora_")[0]
+        shorter = module.replace("language_model.", "", 1)
+        return name.replace("language_model.", "", 1) if module not in own and shorter in own else name
+
+    save_file({named(name): tensor for name, tensor in tensors.items()}, path, {"format": "pt"})

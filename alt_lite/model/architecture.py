@@ -27,7 +27,7 @@ _RECURRENT_TYPES = re.compile(r"mamba|rwkv|xlstm|jamba|zamba|bamba|hyena|recurre
 _RECURRENT_KEYS = re.compile(r"^(mamba_|ssm_|linear_(conv|key|value|num)|lru_width|conv_L_cache|state_size$|hybrid_override_pattern)")
 # Their masks are made without positions in transformers 5.17 (modeling_gpt_oss.py): rows end to end attend to all before them.
 _BLIND_MASKS = ("gpt_oss",)
-# Of Qwen3.5 and its kin, Unsloth's documentation: https://unsloth.ai/docs/models/qwen3.5/fine-tune
+# Of Qwen3.5 and its kin; by Unsloth's documentation, not measured here.
 _SIXTEEN_BIT = re.compile(r"^qwen3_(5|next)")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
@@ -51,7 +51,7 @@ def four_bit(config: Mapping[str, Any] | Any) -> tuple[bool, str]:
     facts = text_facts(config)
     kind = str(facts.get("model_type"))
     if _SIXTEEN_BIT.match(kind):
-        return False, f"{kind} loses too much in 4 bit: Unsloth's documentation advises LoRA in 16 bit"
+        return False, f"Unsloth's documentation advises LoRA in 16 bit for {kind}, not in 4"
     if experts := next((facts[key] for key in _EXPERTS if facts.get(key)), 0):
         return False, f"bitsandbytes leaves the {experts} experts of each layer, nearly all of {kind}'s weights, in 16 bit: they are no linear layers"
     return True, "the base is frozen: 4 bit takes a quarter of the memory"

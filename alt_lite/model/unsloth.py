@@ -164,8 +164,9 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     """
     from unsloth import FastLanguageModel
 
+    from alt_lite.model.architecture import experts_of
     from alt_lite.model.load import heed_attn_factor, training_dtype
-    from alt_lite.model.merging.mergeable import expanded
+    from alt_lite.model.merging.mergeable import expanded, unreached
 
     heed_attn_factor()
     checkpointing = "unsloth" if recipe.train.gradient_checkpointing else False
@@ -180,8 +181,12 @@ def new_adapter(recipe: Recipe, device: Device, folder: Path, longest: int) -> A
     four_bit = sum(type(module).__name__ == "Linear4bit" for module in model.modules())
     if bool(four_bit) != recipe.model.load_in_4bit:
         raise UserError(f"Unsloth loaded {four_bit} layers in 4 bit; model.load_in_4bit={recipe.model.load_in_4bit}", "model.backend=transformers")
+    names = expanded(recipe.lora.targets, folder)
+    beside, experts = unreached(names, folder), experts_of(model.config)[1] > 1
+    # Left to itself it adapts experts too, where an MLP beside them has layers of the same name; they are not merged.
+    scope = {**({"exclude_modules": beside} if beside else {}), **({"target_parameters": []} if experts else {})}
     return FastLanguageModel.get_peft_model(
         model, r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
-        target_modules=expanded(recipe.lora.targets, folder), use_gradient_checkpointing=checkpointing,
+        target_modules=names, **scope, use_gradient_checkpointing=checkpointing,
         random_state=recipe.train.seed, max_seq_length=longest,
     )

@@ -12,7 +12,7 @@ from alt_lite.rundir import read_json
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PICKLED = "adapter_model.bin"
-_PREFIX, _COPY = "base_model.model.", ".base_layer.weight"
+PREFIX, _COPY = "base_model.model.", ".base_layer.weight"
 # Keys of adapter_config.json that say where the matrices came from, or are read here. Any other that is
 # set may change what the adapter computes (DoRA, trained biases, whole modules, …): so may one that a
 # later PEFT brings.
@@ -60,14 +60,14 @@ def read_adapter(folder: Path) -> Adapter:
     except SafetensorError as error:
         raise UserError(f"{folder / WEIGHTS} is cut or damaged ({str(error).splitlines()[0]})", "train again, or get that file anew") from error
     pairs: dict[str, tuple[Any, Any]] = {}
-    copies = {name.removeprefix(_PREFIX).removesuffix(_COPY): tensor for name, tensor in tensors.items() if name.endswith(_COPY)}
+    copies = {name.removeprefix(PREFIX).removesuffix(_COPY): tensor for name, tensor in tensors.items() if name.endswith(_COPY)}
     for name, tensor in tensors.items():
         if name.endswith(_COPY):
             continue
-        module, _, part = name.removeprefix(_PREFIX).rpartition(".lora_")
-        if not name.startswith(_PREFIX) or part not in ("A.weight", "B.weight") or tensor.dim() != 2:
+        module, _, part = name.removeprefix(PREFIX).rpartition(".lora_")
+        if not name.startswith(PREFIX) or part not in ("A.weight", "B.weight") or tensor.dim() != 2:
             raise UserError(f"{folder / WEIGHTS}: {name} is no matrix of a LoRA layer", "plain LoRA on linear layers is merged")
-        other = f"{_PREFIX}{module}.lora_{'B' if part[0] == 'A' else 'A'}.weight"
+        other = f"{PREFIX}{module}.lora_{'B' if part[0] == 'A' else 'A'}.weight"
         if other not in tensors:
             raise UserError(f"{folder / WEIGHTS} holds {name} without {other}", "train again, or get that file anew")
         if tensor.shape[0 if part[0] == "A" else 1] != rank:

@@ -26,10 +26,11 @@ _READABLE = ("F32", "F16", "BF16")
 class Merging:
     """A merge that was looked through and can be written: `shapes` by the names that are written, the model's own in
     its order, or those of the base's files where these hold more than its text, of which `kept` is copied; `inside`
-    gives a weight's name in the model where that is another; `names` gives each tensor's name in the base's files; `quantized` tells which weights are seen in
-    4 bit, computed in `compute` on `kind`, and empty where the original weights are wanted; `untied`
-    where the output embedding was the embedding itself, and now is that plus the adapter; `rope` is the base's
-    rotary embedding as transformers 5 understands it."""
+    gives a weight's name in the model where that is another, `names` each tensor's in the base's files; `quantized`
+    tells which weights are seen in 4 bit, computed in `compute` on `kind`, and is empty where the original weights are
+    wanted; `untied` where the output embedding was the embedding itself, and now is that plus the adapter; `rope` is
+    the base's rotary embedding as transformers 5 understands it; `wider` are the types of tensors that the base holds
+    in 32 bit beside a 16-bit model, such as the decays of linear attention."""
 
     weights: Weights
     adapter: Adapter
@@ -44,14 +45,18 @@ class Merging:
     rope: dict[str, Any]
     inside: dict[str, str]
     kept: frozenset[str]
+    wider: dict[str, Any]
 
     @property
     def bytes(self) -> int:
-        return sum(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
+        return sum(math.prod(shape) * self.type_of(name).itemsize for name, shape in self.shapes.items())
+
+    def type_of(self, name: str) -> Any:
+        return self.wider.get(name, self.dtype)
 
     def write(self, folder: Path, report: Callable[[int, str], None] = lambda done, note: None) -> None:
         """Write the weights into `folder`."""
-        write_weights(folder, self.shapes, self.dtype, self._blocks, report)
+        write_weights(folder, self.shapes, self.dtype, self._blocks, report, wider=self.wider)
 
     def write_config(self, folder: Path) -> None:
         """Write the base's generation settings and its configuration: as they are but for the precision, and for the
@@ -70,11 +75,11 @@ class Merging:
         write_json(folder / "config.json", config)
 
     def beginning(self, name: str) -> tuple[Any, Any]:
-        """A tensor's first rows: (merged, as they were), both in `dtype`."""
-        return next(self._blocks(name)), self._rows(name)(next(row_blocks(self.shapes[name]))).to(self.dtype)
+        """A tensor's first rows: (merged, as they were), both in the type that is written."""
+        return next(self._blocks(name)), self._rows(name)(next(row_blocks(self.shapes[name]))).to(self.type_of(name))
 
     def _blocks(self, name: str) -> Iterator[Any]:
-        """Give a merged tensor's rows in `dtype`.
+        """Give a merged tensor's rows in the type that is written.
 
         Raises:
             UserError: a value is none in that precision, or the adapter's copy of the base's weight differs.
@@ -91,9 +96,10 @@ class Merging:
             if pair is not None:
                 a, b = pair
                 block = block.to(torch.float32, copy=True).add_((b[where] @ a).mul_(self.adapter.scale))
-            block = block.to(self.dtype)
+            block = block.to(self.type_of(name))
             # What a tower keeps beside its weights, such as the bounds of its numbers, may be infinite.
-            if name not in self.kept and block.numel() > 1 and not all(math.isfinite(end) for end in block.aminmax()):  # NaN passes through both; thirty times as fast as isfinite
+            single = name in self.kept or block.numel() == 1
+            if not single and not all(math.isfinite(end) for end in block.aminmax()):  # NaN passes through both; thirty times as fast as isfinite
                 raise UserError(
                     f"{name} holds values beyond {str(self.dtype).removeprefix('torch.')}",
                     "merge where the GPU has bf16, or on a CPU; where the base itself is damaged, get its files anew",
@@ -148,6 +154,8 @@ def open_base(folder: Path, dequantized: bool) -> Base:
     kept = {name: weights.headers[name][1] for name in unused} if is_composite(read_json(folder / "config.json")) else None
     if unused and kept is None:
         say(f"merge: {len(unused)} tensors of {folder} are no part of {type(model).__name__} and left out: {', '.join(sorted(unused)[:3])}")
+    if foreign := [name for name in kept or () if name in stored or weights.headers[name][0] not in _READABLE]:
+        raise UserError(f"{folder}: {foreign[0]} is {weights.headers[foreign[0]][0]}, not 16- or 32-bit", "name the 16-bit model, whole")
     for name, shape in shapes.items():
         kind, found = weights.headers[names[name]]
         if names[name] not in stored and (kind not in _READABLE or found != shape):
@@ -183,11 +191,24 @@ def open_merging(base: Path, adapter: Path, dtype: Any, device: Device, dequanti
         written = {name: name if name in apart else names[name] for name in shapes}
     inside = {there: name for name, there in written.items() if name != there}
     rope = {} if opened.kept is not None else dict(getattr(model.config, "rope_parameters", None) or {})
+    in_files = {written[name]: names[name] for name in shapes} | {name: name for name in kept}
     return Merging(
         opened.weights, read, architecture, {written[name]: shape for name, shape in shapes.items()} | kept,
-        {written[name]: names[name] for name in shapes} | {name: name for name in kept}, frozenset(written[name] for name in quantized), dtype,
+        in_files, frozenset(written[name] for name in quantized), dtype,
         training_dtype(device), device.kind, bool(apart), rope, inside, frozenset(kept),
+        _wider(opened.weights, {name: there for name, there in in_files.items() if inside.get(name, name).removesuffix(".weight") not in read.pairs}),
     )
+
+
+def _wider(weights: Weights, unchanged: dict[str, str]) -> dict[str, Any]:
+    """Give the types of small tensors that a base of 16 bit holds in 32, by the names that are written."""
+    import torch
+
+    headers = weights.headers
+    sizes = {kind: sum(math.prod(shape) for other, shape in headers.values() if other == kind) for kind in ("F32", "F16", "BF16")}
+    if sizes["F32"] > 0.1 * (sizes["F16"] + sizes["BF16"]):
+        return {}
+    return {name: torch.float32 for name, there in unchanged.items() if headers[there][0] == "F32"}
 
 
 def require_unquantized(base: Path, dequantized: bool) -> None:

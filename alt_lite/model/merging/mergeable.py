@@ -10,13 +10,12 @@ from alt_lite.config import ModelSection, Recipe
 from alt_lite.errors import UserError
 from alt_lite.model import architecture
 from alt_lite.model.load import is_here
-from alt_lite.model.merging.adapter import CONFIG, WEIGHTS, read_config, require_lora
+from alt_lite.model.merging.adapter import CONFIG, PREFIX, WEIGHTS, read_config, require_lora
 from alt_lite.model.merging.fold import open_base, require_unquantized, skeleton
 from alt_lite.model.merging.shards import Weights, find_weights, names_in
 from alt_lite.net import asking
 from alt_lite.tokens.tokenizer import Tokens
 
-_PREFIX = "base_model.model."
 ALL_LINEAR = "all-linear"
 
 
@@ -114,17 +113,17 @@ def require_fitting(adapter: Path, base: Path) -> None:
     if not headers:
         raise UserError(f"{adapter / WEIGHTS} holds no matrices", "train again, or name a complete adapter's folder")
     for name, (_, shape) in headers.items():
-        module, _, part = name.removeprefix(_PREFIX).rpartition(".lora_")
-        own = module + ".weight" if module else name.removeprefix(_PREFIX).replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+        module, _, part = name.removeprefix(PREFIX).rpartition(".lora_")
+        own = module + ".weight" if module else name.removeprefix(PREFIX).replace(".base_layer.", ".").replace(".modules_to_save.", ".")
         if ".token_adapter." in name or (module and "bias" in part):
             continue
         if own not in shapes:
             raise UserError(f"{adapter} was trained on another model than its base {base}, which has no {own.removesuffix('.weight')}", f"base_model_name_or_path in {CONFIG}: the model that it was trained on")
         if rank and part in ("A.weight", "B.weight") and module and len(shape) == 2 and shape[0 if part == "A.weight" else 1] != rank:
-            raise UserError(f"{adapter}: {name.removeprefix(_PREFIX)} is {shape}, not of rank {rank} as {CONFIG} says", "get both files from one training")
+            raise UserError(f"{adapter}: {name.removeprefix(PREFIX)} is {shape}, not of rank {rank} as {CONFIG} says", "get both files from one training")
         if not _fits(part if module else "", shape, shapes[own]):
             raise UserError(
-                f"{adapter} does not fit its base {base}: {name.removeprefix(_PREFIX)} is {shape}, for a weight of {shapes[own]}",
+                f"{adapter} does not fit its base {base}: {name.removeprefix(PREFIX)} is {shape}, for a weight of {shapes[own]}",
                 f"base_model_name_or_path in {CONFIG}: the model that it was trained on, of the same size of vocabulary; or merge it where it was trained, and name the merged folder",
             )
 

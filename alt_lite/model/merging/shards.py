@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from alt_lite.errors import UserError
@@ -21,6 +22,7 @@ _CODES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _BLOCK, _ROWS = 1 << 20, 64
 
 Shape = tuple[int, ...]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BESIDE = ("training_args.bin", "optimizer.pt", "scheduler.pt", "adapter_model.bin", "adapter_model.safetensors")  # no model's weights
 
 
@@ -125,12 +127,12 @@ def row_blocks(shape: Shape) -> Iterator[slice]:
         yield slice(start, min(start + rows, shape[0]))
 
 
-def plan_shards(shapes: Mapping[str, Shape], width: int, limit: int = SHARD_BYTES) -> list[list[str]]:
+def plan_shards(shapes: Mapping[str, Shape], width: int, limit: int = SHARD_BYTES, wider: Mapping[str, Any] = NOTHING) -> list[list[str]]:
     """Put names into shards in their order; a shard is past `limit` bytes only with a single tensor."""
     shards: list[list[str]] = [[]]
     size = 0
     for name, shape in shapes.items():
-        bytes_ = math.prod(shape) * width
+        bytes_ = math.prod(shape) * (wider[name].itemsize if name in wider else width)
         if shards[-1] and size + bytes_ > limit:
             shards.append([])
             size = 0
@@ -141,25 +143,26 @@ def plan_shards(shapes: Mapping[str, Shape], width: int, limit: int = SHARD_BYTE
 
 def write_weights(
     folder: Path, shapes: Mapping[str, Shape], dtype: Any, blocks: Callable[[str], Iterable[Any]],
-    report: Callable[[int, str], None] = lambda done, note: None, limit: int = SHARD_BYTES,
+    report: Callable[[int, str], None] = lambda done, note: None, limit: int = SHARD_BYTES, wider: Mapping[str, Any] = NOTHING,
 ) -> None:
     """Write shards of at most `limit` bytes, and their index where there is more than one.
 
     The safetensors format is written here by hand (the header's length in 8 bytes, the header, the
     values), since the package's own writer wants a file's tensors in memory all at once. `blocks` gives
-    a tensor's rows, in order, as tensors of `dtype`; `report` takes the number of tensors written.
+    a tensor's rows, in order, as tensors of `dtype`, or of what `wider` has for its name; `report` takes the number of tensors written.
     """
-    shards = plan_shards(shapes, dtype.itemsize, limit)
+    shards = plan_shards(shapes, dtype.itemsize, limit, wider)
+    types = {name: wider.get(name, dtype) for name in shapes}
     files = [_SINGLE] if len(shards) == 1 else [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
     done = 0
     for file, names in zip(files, shards, strict=True):
         with (folder / file).open("wb") as out:
-            out.write(_header({name: shapes[name] for name in names}, dtype))
+            out.write(_header({name: shapes[name] for name in names}, types))
             for name in names:
                 before = out.tell()
                 for block in blocks(name):
-                    out.write(_bytes(block, dtype))
-                if out.tell() - before != math.prod(shapes[name]) * dtype.itemsize:
+                    out.write(_bytes(block, types[name]))
+                if out.tell() - before != math.prod(shapes[name]) * types[name].itemsize:
                     raise ValueError(f"the blocks of {name} are not its {shapes[name]} values")
                 done += 1
                 report(done, file)
@@ -168,19 +171,18 @@ def write_weights(
     if len(shards) > 1:
         total = sum(math.prod(shape) for shape in shapes.values())
         index = {
-            "metadata": {"total_parameters": total, "total_size": total * dtype.itemsize},
+            "metadata": {"total_parameters": total, "total_size": sum(math.prod(shape) * types[name].itemsize for name, shape in shapes.items())},
             "weight_map": {name: file for file, names in zip(files, shards, strict=True) for name in names},
         }
         (folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def _header(shapes: Mapping[str, Shape], dtype: Any) -> bytes:
-    code = _CODES[str(dtype).removeprefix("torch.")]
+def _header(shapes: Mapping[str, Shape], types: Mapping[str, Any]) -> bytes:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, shape in shapes.items():
-        end = at + math.prod(shape) * dtype.itemsize
-        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [at, end]}
+        end = at + math.prod(shape) * types[name].itemsize
+        header[name] = {"dtype": _CODES[str(types[name]).removeprefix("torch.")], "shape": list(shape), "data_offsets": [at, end]}
         at = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the values begin at a multiple of 8 bytes
