@@ -33,9 +33,9 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
 
     folder = model_folder(recipe.model, weights=False)
     config = _config(folder)
-    if trains and (leak := leaks(config)):
-        decisions = {**decisions, "train.layout": layout(recipe, leak)}
-        say(f"  {decisions['train.layout']}")
+    if trains and (way := layout(recipe, leaks(config))) != decisions["train.layout"]:
+        decisions = {**decisions, way.key: way}
+        say(f"  {way}")
     if read(config) is None:
         from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 

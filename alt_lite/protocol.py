@@ -19,11 +19,8 @@ from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
 from alt_lite.evals.tasks.benchmark import Benchmark, is_copy
-from alt_lite.families import FAMILIES, Sampling
+from alt_lite.families import FAMILIES
 from alt_lite.generate.endpoint import Endpoint
-
-# As DeepSeek and Qwen advise for R1 and Qwen3.
-_USUAL = Sampling(0.6, 0.95)
 
 
 @dataclass(frozen=True)
@@ -177,9 +174,8 @@ def _benchmarks(
         tasks.append(task)
     _require_each_kind(recipe, [TASKS[name] for name in names], tasks, missing, reach.fixes)
     family = FAMILIES.get(recipe.model.family)
-    advice = family.sampling if family else _USUAL
-    temperature, top_p = (default if own is None else own for own, default in ((picked.temperature, advice.temperature), (picked.top_p, advice.top_p)))
-    return tasks, _settings(recipe, precision, temperature, top_p, advice.top_k, picked.max_new_tokens, picked.samples)
+    advice = family.sampling if family else None
+    return tasks, _settings(recipe, precision, *picked.drawn(advice), advice.top_k if advice else None, picked.max_new_tokens, picked.samples)
 
 
 def _tell_foreign(folder: Path, known: Collection[str]) -> None:

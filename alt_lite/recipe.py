@@ -75,14 +75,16 @@ def run(
 
 def prepare(recipe: Recipe, trains: bool = True) -> tuple[Recipe, Device, Decisions]:
     """Look at the machine and the model, refuse what cannot be trained here, decide what is left to decide."""
-    from alt_lite.model import backend
+    from alt_lite.model import architecture, backend, load
 
     backend.prepare_environment()
     here = backend.device()
     if trains:
         backend.require_fit(recipe, here)
     recipe, made = settle(recipe)
-    return recipe, here, {**decide(recipe, here), **{decision.key: decision for decision in made}}
+    config = load.model_folder(recipe.model, weights=False) / "config.json"
+    leak = architecture.leaks(read_json(config)) if config.is_file() else None
+    return recipe, here, {**decide(recipe, here, leak), **{decision.key: decision for decision in made}}
 
 
 def check(

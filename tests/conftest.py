@@ -52,7 +52,7 @@ def finished(tmp_path_factory) -> Path:
 LOADED: dict = {}
 
 
-@pytest.fixture(params=sorted(real.MODELS))
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long if name in real.LONG else []) for name in sorted(real.MODELS)])
 def named(request, tmp_path_factory):
     """A published model's name, with its tokenizer, loaded once for all tests."""
     from alt_lite.families import FAMILIES

@@ -39,6 +39,8 @@ MODELS = {
     "s1": ("s1", "qwen2", "qwen3", {}),
     "llama3_1": ("llama3", "llama", "llama3.1", {}),
 }
+# Vocabularies that the others have too: minutes of loading, for prompts that test_golden.py has on a small one.
+LONG = ("qwen3_thinking", "smollm3", "qwen2_5", "s1", "llama3_1")
 # What each has in its tokenizer_config.json, where its folder has it not: the special tokens; chat templates are those of test_golden.py.
 _SPECIAL = {
     "r1_llama": {"bos_token": BOS, "eos_token": EOS, "pad_token": EOS}, "r1_0528": {"bos_token": BOS, "eos_token": EOS, "pad_token": EOS},

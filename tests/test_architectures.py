@@ -76,11 +76,16 @@ def trained(tmp_path, folder, *overrides, where="run", stop=lambda: False, rows=
     return facts, places
 
 
+def mostly_long(pairs, quick):
+    """Few cases for the quick tests, all for `-m long`, which .ci/run has too."""
+    return [pytest.param(*pair, marks=[] if pair in quick else pytest.mark.long) for pair in pairs]
+
+
 def precisions(kinds):
     return [(kind, four) for kind in kinds for four in ((True, False) if kind in FOUR_BIT else (False,))]
 
 
-@pytest.mark.parametrize("kind, four", precisions(NEW))
+@pytest.mark.parametrize("kind, four", mostly_long(precisions(NEW), [("qwen3_5", False), ("phi3", True)]))
 def test_training_goes_on_as_if_it_had_not_been_stopped_and_rows_together_learn_as_alone(tmp_path, bases, kind, four):
     """With gradient checkpointing, of which the layers that share keys and values, or experts, must know nothing."""
     settings = (f"model.load_in_4bit={str(four).lower()}",)
@@ -128,7 +133,9 @@ def prompts_of(n=4, seed=5):
     return [[draw.randrange(250) for _ in range(length)] for length in (24, 7, 15, 30, 11, 19)[:n]]
 
 
-@pytest.mark.parametrize("kind, base", [(kind, base) for kind in NEW for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))])
+@pytest.mark.parametrize("kind, base", mostly_long(
+    [(kind, base) for kind in NEW for base in (("original", "dequantized") if kind in FOUR_BIT else ("original",))], [("qwen3_5", "original"), ("gemma4", "dequantized")],
+))
 def test_the_merged_folder_is_the_base_with_the_adapter_and_else_as_it_was(tmp_path, bases, kind, base, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -66,7 +66,7 @@ def test_token_limits_fit_reasoning_models():
 def test_a_suite_is_read_from_local_copies(copies, suite):
     plan = built(f"eval.suite={suite}", f"eval.data={copies}", "eval.max_new_tokens=null")
     assert [task.name for task in plan.tasks] == list(SUITES[suite].tasks)
-    assert all(len(task.prompts) == 4 for task in plan.tasks) and plan.settings.temperature == SUITES[suite].temperature
+    assert all(len(task.prompts) == 4 for task in plan.tasks) and plan.settings.temperature == (0.0 if suite == "r1act" else 0.6)
     assert plan.settings.decoding(plan.tasks[0]).max_new_tokens == (SUITES[suite].max_new_tokens or plan.tasks[0].max_new_tokens)
     assert not plan.guards and not any("guard" in task.judges for task in plan.tasks)
 

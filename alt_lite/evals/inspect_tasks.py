@@ -36,7 +36,7 @@ from alt_lite.evals.attacks import ATTACKS, LOCAL_ONLY, attacked
 from alt_lite.evals.judging import guards, skills
 from alt_lite.evals.judging.judges import JUDGES, STRUCTURE, find_judge
 from alt_lite.evals.runner import judge_row, part_of
-from alt_lite.evals.suites import Suite, require_tasks
+from alt_lite.evals.suites import USUAL, require_tasks
 from alt_lite.evals.tasks import TASKS
 from alt_lite.evals.tasks.benchmark import load, local_copy
 from alt_lite.generate import endpoint
@@ -140,7 +140,7 @@ def _build(
         solver=generate(),
         scorer=judged(asked.kind, judges, wanted, server and {"url": server.url, "model": server.model}),
         metrics={each: [by_attack()] if len(asked.prompts) > len(plain.prompts) else [mean(), stderr(cluster="cluster")] for each in wanted},
-        config=GenerateConfig(max_tokens=asked.max_new_tokens, temperature=Suite.temperature, top_p=Suite.top_p),
+        config=GenerateConfig(max_tokens=asked.max_new_tokens, temperature=USUAL.temperature, top_p=USUAL.top_p),
         metadata={"origin": str(origin)},
     )
 

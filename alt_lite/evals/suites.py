@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from alt_lite.errors import UserError
 from alt_lite.evals.tasks import TASKS
+from alt_lite.families import Sampling
 
 _HARM = ("strongreject", "jbb", "harmbench", "wildjailbreak", "advbench", "malicious_instruct", "xstest_unsafe")
 _OVER_REFUSAL = ("xstest_safe", "jbb_benign")
 _UTILITY = ("gsm8k", "math500", "aime24", "arc", "mmlu", "cmmlu", "mgsm_en", "mgsm_es", "mgsm_zh", "nq_open", "cnn_dailymail")
+
+USUAL = Sampling(0.6, 0.95)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Suite:
     top_p: float | None = None
     max_new_tokens: int | None = None
     samples: int = 1
+
+    def drawn(self, advice: Sampling | None) -> tuple[float, float]:
+        """Temperature and top_p: the suite's own, else the makers' `advice`."""
+        advice = advice or USUAL
+        return advice.temperature if self.temperature is None else self.temperature, advice.top_p if self.top_p is None else self.top_p
 
 
 SUITES: dict[str, Suite] = {
