@@ -65,9 +65,10 @@ def test_rows_that_cannot_be_trained_on_are_named_and_the_others_shown(tmp_path,
     assert "1 of these rows have no trace" in err
 
 
-def test_training_rows_are_shown_for_the_target_that_is_named(tmp_path, model, command, finished):
+def test_training_rows_are_shown_for_the_target_that_is_named(tmp_path, model, command):
+    row = {"id": "a", "prompt": "Hi", "label": "harmful", "understanding": "U.", "assessment": "That is harmful.", "reasoning": "I refuse.", "answer": "No."}
     for target, part in (("alttrain", "harm"), ("no_cot", "<think>\n\n</think>")):
-        status, out, _ = command("mask", "--model", model("qwen3"), "--data", finished / "data" / "train.jsonl", f"data.target={target}")
+        status, out, _ = command("mask", "--model", model("qwen3"), "--data", written(tmp_path / "rows.jsonl", row), f"data.target={target}")
         assert status == 0 and part in out.replace("⏎", "")
 
 

@@ -10,9 +10,9 @@ import pytest
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 # What would take minutes is tried with fewer steps or prompts; .ci/run runs the main job whole.
-SMALL = ("train.epochs=0.3", "eval.limit=20")
+SMALL = ("train.epochs=0.3", "eval.limit=10")
 SHORTER = {
-    "tiny build": ["--steps", "64"], "tiny data.harmful=900 data.benign=100 data.skills=0": ["eval.limit=10", "train.epochs=0.2"],
+    "tiny build": ["--steps", "64"], "tiny data.harmful=900 data.benign=100 data.skills=0": ["eval.limit=4", "train.epochs=0.2"],
     "tiny": [*SMALL, "--run-dir", "runs/tiny"],
 }
 
