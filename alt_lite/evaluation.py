@@ -28,6 +28,18 @@ def recipe_of(run: Path) -> Recipe:
     return recipe_from_values(manifest_of(run)["recipe"])
 
 
+def asked_of(run: Path) -> Recipe:
+    """Read back the recipe as it was asked for, without what the model has settled: a run is gone on with by it.
+
+    Raises:
+        UserError: as `recipe_of` does.
+    """
+    from alt_lite.report.summary import manifest_of
+
+    manifest_of(run)
+    return recipe_from_values(RunDir(run).manifest["recipe"])
+
+
 def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Path:
     """Evaluate a merged folder, an adapter's folder, a hub id, `embedded`, or a server's URL on a suite; resumable.
 
@@ -39,9 +51,11 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     """
     from alt_lite import pace, preflight, protocol, subjects
     from alt_lite.evals import runner
+    from alt_lite.families import FAMILIES
     from alt_lite.model import backend, load
     from alt_lite.recipe import write_report
     from alt_lite.report import markdown, summary
+    from alt_lite.tokens import tokenizer as tokenizers_io
 
     name = str(model)
     server, path = "://" in name, Path(name)
@@ -64,15 +78,19 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     elif not path.is_dir():
         load.model_folder(recipe.model, weights=False)  # a name that is none is found out before any benchmark is loaded
     if not server:
-        recipe, made = settle(recipe, subjects.source(recipe, path, weights=False))
-        for decision in made[:1]:
-            say(f"  {decision}")
+        source = subjects.source(recipe, path, weights=False)
+        recipe, made = settle(recipe, source)
+        for decision in made:
+            if decision.key == "model.family":
+                say(f"  {decision}")
     if not server and here.kind == "cuda" and (decision := preflight.precision(recipe, here, subjects.source(recipe, path, weights=False))):
         decisions["eval.precision"] = decision
         say(f"  {decision}")
     plan = protocol.build(recipe, decisions, here)
     if server:
         plan = protocol.servable(plan)
+    else:
+        protocol.require_sendable(plan, tokenizers_io.load(source, FAMILIES[recipe.model.family]).family)
     if not plan.tasks:
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
     batch_size = chosen(decisions, "eval.batch_size")

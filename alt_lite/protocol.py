@@ -19,7 +19,7 @@ from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
 from alt_lite.evals.tasks.benchmark import Benchmark, is_copy
-from alt_lite.families import FAMILIES
+from alt_lite.families import FAMILIES, Family
 from alt_lite.generate.endpoint import Endpoint
 
 
@@ -73,6 +73,21 @@ def build(recipe: Recipe, decisions: Decisions, device: Device) -> Protocol:
         [task for task in named if task.prompts], settings, {**judges.JUDGES, **WORLD}, guards, adaptive,
         tuple(dict.fromkeys(name for name in recipe.eval.defence if name != "none")), tuple(sources), tuple(missing),
     )
+
+
+def require_sendable(plan: Protocol, family: Family) -> None:
+    """Refuse system messages that a model's chat template does not take, before anything is trained or loaded.
+
+    Raises:
+        UserError: a defence, or a benchmark's prompt, sends one.
+    """
+    if family.system is not None:
+        return
+    for arm, tasks, _ in plan.arms("base"):
+        for task in tasks:
+            if any(message["role"] == "system" for prompt in task.prompts for message in prompt.messages):
+                what = f"eval.defence={arm.partition('+')[2]}" if "+" in arm else f"task {task.name}"
+                raise UserError(f"{what} sends a system message, which this model's chat template does not take", "leave it out: eval.defence=none, or eval.tasks=NAME,NAME of others")
 
 
 def judge(plan: Protocol, tasks: Sequence[Task], folder: Path, reuse: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False) -> None:

@@ -22,7 +22,7 @@ _PACKAGES = (*_TRAINING, "datasets", "alt-lite")
 
 def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
     """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
-    from alt_lite.model.load import model_folder, training_dtype, weights_digest
+    from alt_lite.model.load import load_tokens, model_folder, training_dtype, weights_digest
 
     folder = model_folder(recipe.model)
     # A hub snapshot's folder is named by its commit.
@@ -31,6 +31,7 @@ def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
         "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
         "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
         "computes_in": str(training_dtype(here)).removeprefix("torch."), "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
+        "prompts": load_tokens(recipe.model).form,
         "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
     }
 
@@ -40,12 +41,14 @@ def compare(manifest: dict[str, Any], facts: dict[str, Any], unfinished: bool = 
     while a training is unfinished, they are refused where they change it, and so is another backend.
 
     Raises:
-        UserError: the base's weights are not those that the training began with; or a checkpoint would be
+        UserError: the base's weights, or its prompts, are not those that the training began with; or a checkpoint would be
             gone on with by other packages or another backend, so that the result would equal no run's.
     """
     before = manifest.get("model", {}).get("digest")
     if before and before != facts["model"]["digest"]:
         raise UserError("the base model's weights have changed since this run was trained", "--fresh, or another --run-dir")
+    if manifest.get("prompts") not in (None, facts["prompts"]):
+        raise UserError("the model's chat template, or its family, writes other prompts than when this run was trained", "the template as it was; --fresh, or another --run-dir")
     if unfinished and manifest.get("backend") not in (None, facts["backend"]):
         raise UserError(
             f"the training to go on with was begun by the backend {manifest['backend']}; here it would be {facts['backend']}",

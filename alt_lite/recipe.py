@@ -16,7 +16,7 @@ from alt_lite import pace, preflight, protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
-from alt_lite.dataset import rows_for
+from alt_lite.dataset import rows_for, system_prompt
 from alt_lite.decide import Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, read_rows, source_digest, write_text
@@ -110,12 +110,15 @@ def check(
         if decision.reason != "as asked":
             say(f"  {decision}")
     tokens = load_tokens(recipe.model)
+    if tokens.family.system is None and (given := system_prompt(recipe)):
+        raise UserError(f"this model's chat template takes no system message, and every row has one: {given[:60]!r}", "data.system=null, or another data.source")
     encoded = encode_rows(tokens, rows, recipe.data.target, recipe.model.max_length, recipe.data.answer)
     lengths = sorted(len(row.input_ids) for row in encoded)
     decisions = preflight.look(recipe, here, decisions, lengths[-1], folder, trains)
     require_mergeable(recipe, model_folder(recipe.model, weights=False), tokens, max(max(row.input_ids) for row in encoded))
     embeddings.notice(model_folder(recipe.model, weights=False), tokens)
     plan = protocol.build(recipe, decisions, here)
+    protocol.require_sendable(plan, tokens.family)
     if recipe.data.source != "tiny" and not recipe.builds_rows:
         say(f"  data: all rows of {recipe.data.source}; data.harmful, data.benign and data.skills do not apply to a file")
     labels = {label: sum(row.label == label for row in rows) for label in ("harmful", "benign")}

@@ -41,7 +41,8 @@ def settle(recipe: Recipe, folder: Path | None = None) -> tuple[Recipe, list[Dec
                 made.append(Decision(key, values[key], f"asked for, though {reason}"))
             continue
         section, _, name = key.partition(".")
-        recipe = replace(recipe, **{section: getattr(recipe, section).model_copy(update={name: value})})
+        changed: dict[str, Any] = {section: getattr(recipe, section).model_copy(update={name: value}), "origin": {**recipe.origin, key: "decided"}}
+        recipe = replace(recipe, **changed)
         made.append(Decision(key, ",".join(value) if isinstance(value, tuple) else value, reason))
     if recipe.merge.base == "dequantized" and not recipe.model.load_in_4bit:
         why = next((decision.reason for decision in made if decision.key == KEYS[2]), "as asked")

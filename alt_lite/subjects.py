@@ -142,7 +142,9 @@ def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_siz
 
     tokens = tokenizers_io.load(folder, FAMILIES.get(recipe.model.family), recipe.model.name) if folder else load.load_tokens(recipe.model)
     dtype = str(load.training_dtype(device)).removeprefix("torch.")
-    digest = f"{weights.digest()}:{tokens.family.name}:{dtype}"
+    # One family's name stands for several prompts where a template has its own head.
+    prompts = tokens.family.name if tokens.family == FAMILIES[tokens.family.name] else f"{tokens.family.name}-{tokens.form}"
+    digest = f"{weights.digest()}:{prompts}:{dtype}"
     if recipe.eval.engine != "vllm":
         return Subject(name, digest, here(tokens, lambda: weights.load(device), batch_size))
     vllm.require()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import architectures
 import pytest
@@ -20,6 +19,7 @@ from alt_lite import recipe as recipes
 from alt_lite.config import load_recipe
 from alt_lite.errors import OutOfTime
 from alt_lite.families import FAMILIES
+from alt_lite.model.exporting.gguf_vocab import USER_DEFINED
 from alt_lite.rundir import read_json, read_rows
 from alt_lite.tokens import tokenizer
 
@@ -54,7 +54,7 @@ def rows() -> list[dict]:
 def test_a_family_goes_the_whole_way(name, tmp_path, monkeypatch, command, copies):  # noqa: F811
     kind, golden = MODELS[name]
     family = FAMILIES[name]
-    base = architectures.make(tmp_path / ("s1-tiny" if name == "s1" else "base"), kind, vocab_size=small.VOCABULARY, **MORE.get(name, {}))
+    base = architectures.make(tmp_path / ("s1-0.1B" if name == "s1" else "base"), kind, vocab_size=small.VOCABULARY, **MORE.get(name, {}))
     small.lay_tokenizer(base, family, test_golden.template(golden) if golden else "own", **(test_golden.GOLDEN[golden]["special"] if golden else {}))
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
@@ -104,14 +104,18 @@ def test_a_family_goes_the_whole_way(name, tmp_path, monkeypatch, command, copie
     assert served.endswith("".join(family.prompt([{"role": "user", "content": "u"}]))[-len(family.answer) :])
 
     # export
-    pytest.importorskip("gguf")
+    gguf = pytest.importorskip("gguf")
     status, out, err = command("export", run, "--to", "gguf,ollama,vllm", "--quant", "f16")
     assert status == 0, err
     parser = f"--reasoning-parser {family.parser}"
     assert (parser in (run / "export" / "vllm.sh").read_text()) == bool(family.parser)
     stops = [line.split('"')[1] for line in (run / "export" / "Modelfile").read_text(encoding="utf-8").splitlines() if line.startswith("PARAMETER stop")]
     assert family.end in stops and not set(stops) & set(family.trace_controls)
-    assert Path(run / "export" / f"{run.name}-f16.gguf").is_file()
+    reader = gguf.GGUFReader(run / "export" / f"{run.name}-f16.gguf")
+    listed, types = (reader.fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type"))
+    assert {types[listed.index(token)] for token in family.trace_controls} <= {USER_DEFINED}
+    status, out, err = command("merge", run)
+    assert status == 0 and "done before" in err + out or "nothing to do" in err
 
 
 def test_a_family_that_does_not_fit_is_refused_at_the_check_with_both_renderings(tmp_path, command):
@@ -148,3 +152,28 @@ def test_control_tokens_that_no_text_has_trained_are_told_by_the_check(tmp_path,
         path = here / "model.safetensors"
         status, _, err = command(*asked[:2], f"model.name={here}", *asked[3:])
         assert status == 0 and ("<think>, </think>: as good as no text has ever trained" in err) == told, how
+
+
+def test_a_run_is_not_gone_on_with_by_other_prompts_nor_are_responses_of_others_taken_over(tmp_path, command, copies):  # noqa: F811
+    from test_own_template import CHATML, DEFAULT
+
+    base = architectures.make(tmp_path / "base", "qwen3", vocab_size=small.VOCABULARY)
+    small.lay_tokenizer(base, FAMILIES["qwen3"], DEFAULT)
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    pairs = ("model.family=auto", "model.gpu_gb=null", f"data.source={data}", "train.epochs=0.5", "lora.r=4", "eval.suite=none", "--run-dir", tmp_path / "run")
+    evaluated = ("eval.tasks=xstest_safe", f"eval.data={copies}", "eval.limit=2", "eval.max_new_tokens=4")
+    assert command("run", "qwen3_0_6b", f"model.name={base}", *pairs, "--stages", "data,train")[0] == 0
+    assert command("eval", base, *evaluated, "--out", tmp_path / "evals" / "a")[0] == 0
+    (base / "chat_template.jinja").write_text(DEFAULT.replace("kind", "cruel"), encoding="utf-8")
+    status, _, err = command("run", "qwen3_0_6b", f"model.name={base}", *pairs)
+    assert status == 2 and "writes other prompts than when this run was trained" in err
+    status, _, err = command("eval", base, *evaluated, "--out", tmp_path / "evals" / "b")
+    assert status == 0 and "taken over" not in err
+    # A template without system messages is asked for none.
+    (base / "chat_template.jinja").write_text("{{ raise_exception('no system') if messages[0].role == 'system' }}" + CHATML, encoding="utf-8")
+    for more, says in ((("eval.defence=system_prompt",), "eval.defence=system_prompt sends a system message"),):
+        status, _, err = command("eval", base, *evaluated, *more, "--out", tmp_path / "evals" / "c")
+        assert status == 2 and says in err
+    status, _, err = command("check", "qwen3_0_6b", f"model.name={base}", *pairs[:-2], "data.system=Be kind.")
+    assert status == 2 and "takes no system message" in err and "data.system=null" in err

@@ -161,7 +161,7 @@ def test_a_modelfile_names_the_smallest_file_stops_sampling_and_system(exported)
     qwen = serving.modelfile(load_recipe("qwen3_4b"), FAMILIES["qwen3"], Path("x-q8_0.gguf"), "Be\ncareful.", 40960)
     assert 'SYSTEM """Be\ncareful."""\n' in qwen
     assert re.findall(r"PARAMETER (.*)", qwen) == [
-        "temperature 0.6", "top_p 0.95", "top_k 20", "repeat_penalty 1", "num_ctx 16384", 'stop "<|im_start|>"', 'stop "<|im_end|>"',
+        "temperature 0.6", "top_p 0.95", "top_k 20", "repeat_penalty 1", "num_ctx 16384", 'stop "<|im_start|>"', 'stop "<|im_end|>"', 'stop "<|endoftext|>"',
     ]
     r1 = serving.modelfile(load_recipe("r1_7b"), R1, Path("x.gguf"), None, 131072)
     assert re.search(r'TEMPLATE """(.*?)"""', r1, re.DOTALL)[1] == templates.go(R1) and "top_k" not in r1
@@ -186,7 +186,7 @@ def test_the_vllm_script_serves_merged_or_base_and_adapter(exported, run, tmp_pa
     assert json.loads(served()[-1]) == {"temperature": 0.0}
     # The base may have another template, or none.
     assert adapter[-2:] == ["--chat-template", str((run / "merged/chat_template.jinja").resolve())] and Path(adapter[-1]).is_file()
-    real_one = serving.vllm_script(load_recipe("qwen3_4b"), run, "Qwen/Qwen3-4B", "abc", "S", 40960)
+    real_one = serving.vllm_script(load_recipe("qwen3_4b"), FAMILIES["qwen3"], run, "Qwen/Qwen3-4B", "abc", "S", 40960)
     assert "--revision abc" in real_one and "--reasoning-parser qwen3" in real_one and '"top_k": 20' in real_one and '#   "S"' in real_one
 
 

@@ -10,9 +10,10 @@ import pytest
 import small
 import trl
 
+from alt_lite.data.rows import TrainingRow
 from alt_lite.families import FAMILIES
 from alt_lite.tokens import tokenizer
-from alt_lite.tokens.encode import encode_prompt
+from alt_lite.tokens.encode import IGNORED, encode_prompt, encode_row
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text(encoding="utf-8"))
 OF_TRL = {name: Path(trl.__file__).parent / entry["source"].split(",")[0].removeprefix("trl/") for name, entry in GOLDEN.items() if entry["source"].startswith("trl/")}
@@ -61,3 +62,27 @@ def test_the_packages_template_is_the_one_that_the_golden_prompts_come_from(name
 def test_every_family_has_golden_prompts():
     # R1-0528's template is R1's without the opened trace; no file of it is at hand (docs/families.md).
     assert {entry["family"] for entry in GOLDEN.values()} | {"r1_0528"} == set(FAMILIES)
+
+
+# One whole row as each family writes it, spelled out: what is trained, and at which tokens a response ends.
+WRITTEN = {
+    "r1": ("T\n</think>\n\nA<｜end▁of▁sentence｜>", ()), "r1_0528": ("<think>\nT\n</think>\n\nA<｜end▁of▁sentence｜>", ()),
+    "qwen3": ("<think>\nT\n</think>\n\nA<|im_end|>", ("<|endoftext|>",)), "qwen3_thinking": ("T\n</think>\n\nA<|im_end|>", ("<|endoftext|>",)),
+    "qwen3_5": ("T\n</think>\n\nA<|im_end|>", ("<|endoftext|>",)), "smollm3": ("<think>\nT\n</think>\nA<|im_end|>", ("<|end_of_text|>",)),
+    "gpt_oss": ("<|channel|>analysis<|message|>T<|end|><|start|>assistant<|channel|>final<|message|>A<|return|>", ("<|endoftext|>", "<|call|>")),
+    "gemma4": ("<|channel>thought\nT\n<channel|>A<turn|>", ("<eos>",)), "phi4_mini_reasoning": ("<think>\nT\n</think>\n\nA<|end|>", ("<|endoftext|>",)),
+    "s1": ("<|im_start|>think\nT\n<|im_start|>answer\nA<|im_end|>", ("<|endoftext|>",)), "chatml": ("<think>\nT\n</think>\n\nA<|im_end|>", ("<|endoftext|>",)),
+    "llama3": ("<think>\nT\n</think>\n\nA<|eot_id|>", ("<|end_of_text|>", "<|eom_id|>")),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_row_is_written_and_ended_as_the_family_does(tmp_path, name):
+    small.lay_tokenizer(tmp_path, FAMILIES[name])
+    tokens = tokenizer.load(tmp_path, FAMILIES[name])
+    row = TrainingRow.model_validate({"id": "a", "prompt": "p", "label": "benign", "answer": "A", "source_trace": "T", "source_answer": "A"})
+    encoded = encode_row(tokens, row, "natural")
+    trained = [label for label in encoded.labels if label != IGNORED]
+    written, ends = WRITTEN[name]
+    assert tokens.decode(trained) == written
+    assert tuple(tokens.fast.convert_ids_to_tokens(list(tokens.ends))) == (FAMILIES[name].end, *ends)

@@ -57,10 +57,12 @@ def test_what_is_trained_can_be_told_without_colours(tmp_path, model, command):
 def test_rows_that_cannot_be_trained_on_are_named_and_the_others_shown(tmp_path, model, command):
     rows = written(
         tmp_path / "rows.jsonl", {"prompt": "a", "response": "<think>\nt\n</think>\n\nb <|im_end|> c"}, {"prompt": "", "response": "b"}, {"prompt": "a", "response": " "},
-        {"prompt": "a", "response": "b"}, {"prompt": "a", "response": "<think>\nt\n</think>\n\nb"},
+        {"prompt": "a", "response": "b"}, {"prompt": "a", "response": "<think>\nt\n</think>\n\nb"}, {"prompt": "a", "response": "<think>\nnever closed"},
+        {"prompt": "a", "response": "<think>\nt\n</think>\n\n"}, {"prompt": "a", "response": "<think>\nt\n</think>\n\nends<|im_end|>"},
     )
     status, out, err = command("mask", "--model", model("qwen3"), "--data", rows, "--n", "9", "--json")
-    assert status == 0 and [json.loads(line)["id"] for line in out.splitlines()] == ["row-4", "row-5"]
+    assert status == 0 and [json.loads(line)["id"] for line in out.splitlines()] == ["row-4", "row-5", "row-8"]
+    assert "row-6 is not shown: its trace is never closed" in err and "row-7 is not shown: nothing stands behind its trace" in err
     assert "row-1 is not shown: control token <|im_end|>" in err and "row-2 is not shown: no prompt" in err and "row-3 is not shown: no response" in err
     assert "1 of these rows have no trace" in err
 

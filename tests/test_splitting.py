@@ -41,10 +41,23 @@ def test_a_trace_that_the_prompt_or_a_prefill_has_opened_ends_at_the_familys_tag
     ("an answer with <|end|> in it", (None, "an answer with <|end|> in it")),
     ("<Think>plan</Think>Four.", ("plan", "Four.")), ("[THINK]plan[/THINK]Four.", ("plan", "Four.")), ("<thought>plan</thought>Four.", ("plan", "Four.")),
     ("About [THINK] tags: none.", (None, "About [THINK] tags: none.")),
-    ("no tag before<channel|>Four.", ("no tag before", "Four.")),
+    ("no tag before</think>Four.", ("no tag before", "Four.")), ("Gemma writes <channel|> and s1 <|im_start|>answer", (None, "Gemma writes <channel|> and s1 <|im_start|>answer")),
+    ("<|channel|>commentary<|message|>aside<|end|><|start|>assistant<|channel|>final<|message|>c", (None, "c")),
+    ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>aside<|end|><|start|>assistant<|channel|>final<|message|>c", ("a", "c")),
+    ("<think>\na\n</think>\n\nb<|im_end|>\n", ("a", "b")), ("<|channel|>final<|message|>c<|return|>", (None, "c")),
 ])
 def test_forms_that_models_write(text, parts):
     assert split_completion(text, False) == parts
+
+
+@pytest.mark.parametrize("name, text, opened, parts", [
+    ("r1", "They want <channel|> explained.\n</think>\n\nIt is a tag.", True, ("They want <channel|> explained.", "It is a tag.")),
+    ("r1", "<reasoning> is a tag.\n</think>\n\nYes.", True, ("<reasoning> is a tag.", "Yes.")),
+    ("qwen3", "Write <|im_start|>answer and <channel|>.", False, (None, "Write <|im_start|>answer and <channel|>.")),
+    ("phi4_mini_reasoning", "<think>\na\n</think>\n\nb<|end|>", False, ("a", "b")),
+])
+def test_of_a_known_family_only_its_own_tags_are_read(name, text, opened, parts):
+    assert split_completion(text, opened, FAMILIES[name]) == parts
 
 
 def test_structure_and_judge_read_other_families_responses(command, tmp_path):

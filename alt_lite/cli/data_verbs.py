@@ -54,7 +54,7 @@ def mask(
         name, overrides = None, [name, *(overrides or [])]
     if not name and not (data and (model or tokenizer)):
         raise UserError("whose rows, and which model?", "mask NAME of a recipe, or mask --model FOLDER_OR_HUB_ID --data FILE")
-    given = [f"model.name={model}", *([] if name else ["model.family=auto"])] if model else [] if name else ["model.family=auto"]
+    given = [*([f"model.name={model}"] if model else []), *(["model.family=auto"] if model or not name else [])]
     recipe = config.load_recipe(name or "r1_1_5b", [*given, *(overrides or [])])
     prepare_environment()
     tokens = tokenizers_io.load(tokenizer.expanduser(), FAMILIES.get(recipe.model.family), recipe.model.name) if tokenizer else load_tokens(recipe.model)
@@ -97,8 +97,8 @@ def _masked(recipe: config.Recipe, tokens: Tokens, data: Path | None, column: li
         try:
             if isinstance(row, str):
                 raise ValueError(row)
-            untraced += not row.source_trace
             encoded = encode_row(tokens, row, target if asked else "natural" if row.source_trace else "no_cot", answer)
+            untraced += not row.source_trace
         except ValueError as error:
             say(f"mask: {name} is not shown: {error}")
             continue

@@ -44,6 +44,8 @@ def build(
     from alt_lite import dataset
     from alt_lite.decide import decide
     from alt_lite.model import backend
+    from alt_lite.settle import settled
+
     if path is None and Path(source).expanduser().exists():
         path = Path(source)  # a set to build from, even where it is a JSONL, which a recipe takes for finished rows
     pairs = {
@@ -55,6 +57,8 @@ def build(
     backend.prepare_environment()
     if recipe is None and resolved.data.assessor == "self":
         raise UserError("no model is named to write the assessments", "--recipe NAME, or --assessor template")
+    if resolved.data.assessor == "self":
+        resolved = settled(resolved)
     tokens = _tokens(resolved, tokenizer, recipe)
     writer = resolved.data.assessor or ("endpoint" if resolved.endpoint.url else "template")
     if recipe and resolved.builds_rows:

@@ -135,12 +135,12 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.model.exporting import serving
     from alt_lite.tokens import tokenizer as tokenizers_io
 
-    tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family])  # its template is the one trained with, or this is refused
+    family = tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family]).family  # its template is the one trained with, or this is refused
     manifest = RunDir(run).manifest
     local = recipe.embedded or Path(recipe.model.name).is_dir()
     base = str(load.model_folder(recipe.model).resolve()) if local else recipe.model.name
     context = text_facts(read_json(run / "merged" / "config.json"))["max_position_embeddings"]
-    script = serving.vllm_script(recipe, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
+    script = serving.vllm_script(recipe, family, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
     write_text(folder / "vllm.sh", script)
     say(f"export: {folder / 'vllm.sh'}; with `adapter` it serves the base with the adapter beside it")
     emit(script.rstrip("\n"))

@@ -35,6 +35,7 @@ def cells(family: Family) -> tuple[str, ...]:
     """A family's line of the table."""
     advice = family.sampling
     drawn = f"{advice.temperature:g}, top-p {advice.top_p:g}" + (f", top-k {advice.top_k}" if advice.top_k else "") if advice.temperature else "greedy"
+    drawn += "" if advice.advised else " (ours)"
     tags = f"{family.open_tag} and {family.close_tag}"
     kind = "plain text" if family.plain_tags else "control tokens"
     return family.name, family.models, tags, f"{'the prompt' if family.opens_trace else 'the model'}, in {kind}", drawn, family.parser or "none", family.tried

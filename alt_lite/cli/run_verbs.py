@@ -122,9 +122,9 @@ def doctor() -> None:
 def merge(run: Annotated[Path, typer.Argument(help="a run's folder")]) -> None:
     """Merge a run's adapter, if that is not done yet, and prove the merged folder."""
     from alt_lite import recipe
-    from alt_lite.evaluation import recipe_of
+    from alt_lite.evaluation import asked_of
 
-    folder = recipe.run(recipe_of(run), run, ["merge"])
+    folder = recipe.run(asked_of(run), run, ["merge"])
     results.print(f"{folder / 'merged'}", markup=False, soft_wrap=True)
 
 

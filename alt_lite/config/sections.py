@@ -21,7 +21,7 @@ Target = Literal[
 Family = Literal[
     "auto", "r1", "r1_0528", "qwen3", "qwen3_thinking", "qwen3_5", "smollm3", "gpt_oss", "gemma4", "phi4_mini_reasoning", "s1", "chatml", "llama3",
 ]
-Origin = Literal["default", "recipe", "command line"]
+Origin = Literal["default", "recipe", "command line", "decided"]
 Suite = Literal["tiny", "tiny_dev", "quick", "compact", "safety", "utility", "full", "r1act", "thinksafe", "none"]
 
 

@@ -21,8 +21,11 @@ def rows(table: Table) -> Iterator[tuple[str, TrainingRow | str]]:
             yield name, "no response"
         else:
             trace, answer = split_completion(response, prompt_opened_trace=False)
+            if not answer:
+                yield name, "its trace is never closed" if answer is None else "nothing stands behind its trace"
+                continue
             # What is neither asked for nor seen here: rows as they stand are not judged.
             yield name, TrainingRow(
-                id=name, system=found.get("system"), prompt=prompt, label="benign", source=table.origin, answer=answer or "",
-                source_trace=trace or "", source_answer=answer or "", history=list(found.get("history") or ()),
+                id=name, system=found.get("system"), prompt=prompt, label="benign", source=table.origin, answer=answer,
+                source_trace=trace or "", source_answer=answer, history=list(found.get("history") or ()),
             )

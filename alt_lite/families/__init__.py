@@ -13,5 +13,6 @@ __all__ = ["ALL_CONTROLS", "FAMILIES", "Control", "Cut", "Earlier", "Family", "S
 _FILES = (r1, qwen3, smollm3, gpt_oss, gemma4, phi4_mini_reasoning, s1, chatml, llama3)
 FAMILIES: dict[str, Family] = {family.name: family for file in _FILES for family in file.FAMILIES}
 
-# Typed by a user these stay text; in a target's text they are an error, whatever the family.
-ALL_CONTROLS = tuple(dict.fromkeys((*(control for family in FAMILIES.values() for control in (*family.controls, *family.ends)), "<think>", "</think>")))
+# Typed by a user these stay text; in a target's text they are an error, whatever the family. Those of a model's own
+# tokenizer are, too (tokens/tokenizer.py).
+ALL_CONTROLS = tuple(dict.fromkeys((*FAMILIES["r1"].controls, *FAMILIES["qwen3"].controls, "<|endoftext|>", "<|eot_id|>")))

@@ -18,7 +18,7 @@ FAMILIES = (
         assistant="<|im_start|>assistant\n{}<|im_end|>\n",
         answer="<|im_start|>assistant\n",
         earlier="kept",
-        sampling=Sampling(0.6, 0.95),
+        sampling=Sampling(0.6, 0.95, advised=False),
         parser=None,
     ),
 )

@@ -27,11 +27,12 @@ HERE = "{}"  # where a message's text stands in a turn
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the makers advise to draw responses; `top_k` None: they advise none."""
+    """How the makers advise to draw responses; `top_k` None: they advise none; not `advised`: what is usual for reasoning models."""
 
     temperature: float
     top_p: float
     top_k: int | None = None
+    advised: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Family:
         trace_field: the key in which its template takes a trace apart from the answer.
         sampling: the makers' advice.
         parser: vLLM's reasoning parser; None: vLLM has none that reads these traces.
-        fixed: the beginning of its conversations is the model's own, so that its template is needed.
+        fixed: text that its conversations begin with beside more of the model's own, so that its template is needed.
         names: what a model's name must match to be taken for this family without being told.
         model_types: architectures by which it is taken where a folder has no template.
     """
@@ -90,7 +91,7 @@ class Family:
     assistant_cut: Cut = ""
     earlier: Earlier = "dropped"
     trace_field: str | None = None
-    fixed: bool = False
+    fixed: str | None = None
     names: str | None = None
     model_types: tuple[str, ...] = ()
 

@@ -24,7 +24,7 @@ FAMILIES = (
         trace_field="thinking",
         sampling=Sampling(1.0, 1.0),
         parser="openai_gptoss",
-        fixed=True,
+        fixed="Reasoning: ",
         model_types=("gpt_oss",),
     ),
 )

@@ -24,6 +24,6 @@ FAMILIES = (
         earlier="kept",
         sampling=Sampling(0.0, 1.0),
         parser=None,
-        names=r"(^|[_-])s1(\.\d+)?([_.-]|$)",
+        names=r"^s1(\.\d+)?-\d+(\.\d+)?b",
     ),
 )

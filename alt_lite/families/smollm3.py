@@ -24,7 +24,7 @@ FAMILIES = (
         earlier="kept",
         sampling=Sampling(0.6, 0.95),
         parser="deepseek_r1",
-        fixed=True,
+        fixed="Reasoning Mode: /think",
         model_types=("smollm3",),
     ),
 )

@@ -16,25 +16,28 @@ _BLANKS = "\ufeff\u200b"
 @dataclass(frozen=True)
 class Tags:
     """What opens and closes a trace. Between two blocks, and before an answer, `link` stands; `alone` opens an answer.
-    `sure`: the closing tag says by itself that a trace stands before it."""
+    `aside` opens a message that is neither (harmony's commentary)."""
 
     opens: str
     closes: str
     link: str = ""
     alone: str = ""
-    sure: bool = True
+    aside: str = ""
 
 
 def tags(family: Family) -> Tags:
     """Give a family's tags."""
-    # A token that ends other turns too closes a trace only where one was opened.
-    sure = family.close_tag not in family.user + family.assistant
-    return Tags(family.open_tag, family.close_tag, family.after_trace.removesuffix(family.alone).strip(), family.alone, sure)
+    aside = family.alone.replace("final", "commentary")
+    return Tags(family.open_tag, family.close_tag, family.after_trace.removesuffix(family.alone).strip(), family.alone, aside)
+
+
+_USUAL = Tags("<think>", "</think>")
 
 
 # Of models that are in no family here: read where a response begins with them.
 _OTHERS = (Tags("<thinking>", "</thinking>"), Tags("<thought>", "</thought>"), Tags("<reasoning>", "</reasoning>"), Tags("[THINK]", "[/THINK]"))
 TAGS = tuple(dict.fromkeys(tags(family) for family in FAMILIES.values()))
+_ENDS = {end for family in FAMILIES.values() for end in (family.end, *family.ends)} - {known.closes for known in TAGS}
 
 
 def split_completion(completion: str, prompt_opened_trace: bool, family: Family | None = None) -> tuple[str | None, str | None]:
@@ -45,19 +48,36 @@ def split_completion(completion: str, prompt_opened_trace: bool, family: Family 
     prompt had opened one, else everything is answer (DESIGN section 4).
 
     Args:
-        family: whose tags stand first where they could be several families'; None: not known.
+        family: whose tags are read, with `</think>`, which prefills have; None: not known, so that all families' opening tags
+            are read. A closing tag alone says nothing but `</think>`, which R1's responses have alone.
     """
     text = completion.lstrip().lstrip(_BLANKS).lstrip()
+    text = _without_end(text, family)
     mine = (tags(family),) if family else ()
-    for known in (*mine, *TAGS, *_OTHERS):
+    for known in mine or (*TAGS, *_OTHERS):
+        text = _past_asides(text, known)
         if _begins(text, known.opens):
             return _blocks(text, known)
         if known.alone and text.startswith(known.alone):
             return None, text.removeprefix(known.alone).strip()
-    found = _first(text, (*mine, *(other for other in TAGS if other.sure)))
+    found = _first(text, (*(mine if prompt_opened_trace else ()), _USUAL))
     if found:
         return _blocks(text, found)
     return (text.strip(), None) if prompt_opened_trace else (None, text.strip())
+
+
+def _without_end(text: str, family: Family | None) -> str:
+    """Cut tokens that end a text off, as raw responses have them; one that closes some family's trace is left where the family is not known."""
+    ends = {family.end, *family.ends} if family else _ENDS
+    while end := next((end for end in ends if text.rstrip().endswith(end)), None):
+        text = text.rstrip().removesuffix(end)
+    return text
+
+
+def _past_asides(text: str, known: Tags) -> str:
+    while known.aside and text.startswith(known.aside) and known.closes in text:
+        text = _linked(text.partition(known.closes)[2], known)
+    return text
 
 
 def _blocks(text: str, known: Tags) -> tuple[str, str | None]:
@@ -73,7 +93,7 @@ def _blocks(text: str, known: Tags) -> tuple[str, str | None]:
 
 
 def _linked(text: str, known: Tags) -> str:
-    return text.lstrip().removeprefix(known.link)
+    return _past_asides(text.lstrip().removeprefix(known.link), known)
 
 
 def _begins(text: str, tag: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # Least cosine of the adapter's gradients of rows together and one by one. A row that sees another shows here where its loss hardly
-# moves: with random weights a recurrent state that runs on changed the loss by 0.2 %.
+# moves, as with random weights.
 LEAST = 0.99
 
 
@@ -29,4 +29,6 @@ def cosine(one: list[Any], other: list[Any]) -> float | None:
         sound = torch.isfinite(a) & torch.isfinite(b)
         a, b = a[sound].double(), b[sound].double()
         dot, left, right = dot + float(a @ b), left + float(a @ a), right + float(b @ b)
-    return dot / (left * right) ** 0.5 if left and right else None
+    if not left and not right:
+        return None
+    return dot / (left * right) ** 0.5 if left and right else 0.0

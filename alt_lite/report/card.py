@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from alt_lite.evals.score import FLIP
+from alt_lite.families import FAMILIES
 from alt_lite.report import tables
 from alt_lite.report.rows import head_rows
 from alt_lite.report.summary import manifest_of
@@ -149,7 +150,9 @@ def _precision(manifest: Mapping[str, Any], values: Mapping[str, Any]) -> list[s
 
 def _use(manifest: Mapping[str, Any], values: Mapping[str, Any], system: str | None, sampling: Mapping[str, float]) -> list[str]:
     advice = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
-    whose = "as in its evaluation" if manifest.get("embedded") else "as the base's makers advise"
+    known = FAMILIES.get(values["model.family"])
+    advised = known is None or known.sampling.advised
+    whose = "as in its evaluation" if manifest.get("embedded") else "as the base's makers advise" if advised else "as is usual for reasoning models"
     lines = [f"Prompt format `{values['model.family']}`; sampling {whose}: {advice}."]
     if system:
         lines.append("Send the system prompt above as the first message: the model was trained with it.")

@@ -17,6 +17,7 @@ from alt_lite.tokens.rendering import conversations
 from alt_lite.tokens.templates import answer
 
 Render = Callable[[Sequence[dict[str, str]]], str | Exception]
+_SHOWN = 80  # characters of a detail
 _USER, _SYSTEM = "0user0", "0system0"
 _CUTS: tuple[Cut, ...] = ("", "both", "right", "left", "lines")
 _EARLIER: tuple[Earlier, ...] = ("dropped", "dropped_lines", "kept", "always")
@@ -29,8 +30,9 @@ def fit(family: Family, render: Render, added: Collection[str]) -> Family:
     Args:
         added: the tokenizer's added tokens; those that stand in the head are control tokens of the prompts.
     """
-    if "</think>" in added and "<think>" in added and family.close_tag == "</think>":
-        family = replace(family, controls=tuple(dict.fromkeys((*family.controls, "<think>", "</think>"))))
+    if {"<think>", "</think>"} <= set(added) and family.close_tag == "</think>" and family.plain_tags:
+        # The parser of Qwen's and DeepSeek's tags, which needs them to be tokens.
+        family = replace(family, controls=(*family.controls, "<think>", "</think>"), parser="deepseek_r1")
     if not differing(family, render):
         return family
     headed = _head(family, render, added)
@@ -49,10 +51,15 @@ def differing(family: Family, render: Render) -> dict[str, tuple[str | Exception
     return found
 
 
-def changes(fitted: Family, family: Family) -> int:
-    """Count in how much a family had to be changed to fit; a head that is the model's own does not count."""
-    names = [name for name in FITTED if not (family.fixed and name in ("system", "no_system"))]
-    return sum(getattr(fitted, name) != getattr(family, name) for name in names)
+def changes(fitted: Family, family: Family) -> list[str]:
+    """Name in what a family had to be changed to fit, with the beginning of the new value; a head that is the model's own does not count."""
+    names = [name for name in FITTED if not (family.fixed and name in ("system", "no_system")) and getattr(fitted, name) != getattr(family, name)]
+    return [f"{name} {_shortened(getattr(fitted, name))}" for name in names]
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _head(family: Family, render: Render, added: Collection[str]) -> Family:
@@ -68,7 +75,7 @@ def _head(family: Family, render: Render, added: Collection[str]) -> Family:
         system = None
     elif led.startswith(begins) and led.endswith(first) and led.count(_SYSTEM) == 1:
         system = led[len(begins) : len(led) - len(first)].replace(_SYSTEM, HERE)
-    if HERE in no_system or (system and system.count(HERE) != 1):
+    if HERE in no_system or (system and system.count(HERE) != 1) or (family.fixed and family.fixed not in no_system):
         return family
     controls = [token for token in added if token.strip() and (token in no_system or token in (system or ""))]
     return replace(family, no_system=no_system, system=system, controls=tuple(dict.fromkeys((*family.controls, *controls))))

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from alt_lite.tokens.templates import jinja
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+REMEMBERED = "alt_lite.json"  # in a merged folder
+_LIKE = {"s1": "chatml"}  # whose prompts a family has that is known by its name alone
 _SHOWN, _BEFORE = 60, 24  # characters of a text that are shown, and of these before the first difference
 _told: set[tuple[Path, str]] = set()
 
@@ -44,15 +48,22 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
     """
     there = fast.get_vocab()
     able = {other.name: other for other in FAMILIES.values() if set(other.controls) <= set(there)}
+    remembered = _remembered(folder)
+    if name is None and remembered in able:
+        name, reason = remembered, f"it was trained as such ({REMEMBERED})"
+    else:
+        reason = "as asked" if name else ""
     if name and name not in able:
         missing = next(control for control in FAMILIES[name].controls if control not in there)
         raise UserError(
             f"{folder}: the tokenizer has no {missing}, which family {name!r} needs",
             f"model.family=auto, or of {', '.join(able)}, whose tokens it has" if able else "a model of a family that is known: python -m alt_lite families",
         )
-    template = own(fast)
+    if len(half := {"<think>", "</think>"} & set(fast.get_added_vocab())) == 1:
+        raise UserError(f"{folder}: its vocabulary has {half.pop()} and not the tag that belongs to it", "a tokenizer that has both, or neither")
+    template = own(fast, folder)
     if template is None:
-        return _without_template(folder, name, able, asked)
+        return _without_template(folder, name, able, fast.get_added_vocab(), asked)
     render, added = Renderer(fast, template), fast.get_added_vocab()
     named = fit(FAMILIES[name], render, added) if name else None
     if named is None or differing(named, render):
@@ -62,7 +73,7 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
         if name or not agreeing:
             if not able:
                 raise UserError(f"{folder}: its vocabulary has the control tokens of none of the families {', '.join(FAMILIES)}", "another model: python -m alt_lite families lists those that are known")
-            nearest = name or min(fitted, key=lambda other: len(left[other]))
+            nearest = name or min((other for other in fitted if not FAMILIES[other].names), key=lambda other: (len(left[other]), -_alike(left[other])))
             raise _refusal(folder, nearest, left[nearest], agreeing)
         family = fitted[agreeing[0]]
     else:
@@ -72,42 +83,51 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
     whole = thinking(render)
     if whole != template:
         _tell(folder, "has a chat template that reasons only if it is told to; here it is told to, and merged/ gets one that does by itself")
-    reason = "as asked" if name else _why(family, folder)
+    reason = reason or _why(family, folder, asked)
     if changed := changes(family, FAMILIES[family.name]):
-        reason += f", {changed} of its details as this template has them"
+        reason += f"; as this template has them: {', '.join(changed)}"
+        if name:
+            _tell(folder, f"is of family {name}, with these details as its chat template has them: {', '.join(changed)}")
     return Agreed(family, whole, reason)
 
 
 def _ranked(names: list[str], fitted: dict[str, Family], folder: Path, asked: Path | str | None) -> list[str]:
-    """Sort families that a template agrees with: those that had to be changed least first, then those of the architecture."""
+    """Sort families that a template agrees with: those whose vocabulary has these tags, then those that had to be changed least, then
+    those of the architecture. One that is known by its name alone goes first where the name is its, and is none otherwise."""
     kind, order = _model_type(folder), list(FAMILIES)
-    called = [Path(asked or "").name, folder.name]
-    mine = [name for name in names if not (pattern := FAMILIES[name].names) or any(re.search(pattern, each, re.IGNORECASE) for each in called)]
+    mine = [name for name in names if not FAMILIES[name].names or _named(FAMILIES[name], folder, asked)]
 
-    def unlike(name: str) -> tuple[bool, int, bool, int]:
+    def unlike(name: str) -> tuple[bool, bool, int, bool, int]:
         family = FAMILIES[name]
-        # A head of one model's own is no other model's, though any head fits it.
-        foreign = family.fixed and kind is not None and kind not in family.model_types
-        return foreign, changes(fitted[name], family), kind not in family.model_types, order.index(name)
+        return not family.names, family.plain_tags != fitted[name].plain_tags, len(changes(fitted[name], family)), kind not in family.model_types, order.index(name)
 
     return sorted(mine, key=unlike)
 
 
-def _without_template(folder: Path, name: str | None, able: dict[str, Family], asked: Path | str | None) -> Agreed:
+def _named(family: Family, folder: Path, asked: Path | str | None) -> bool:
+    """Whether a model is called as this family's are."""
+    return bool(family.names) and any(re.search(str(family.names), called, re.IGNORECASE) for called in (Path(asked or "").name, folder.name))
+
+
+def _without_template(folder: Path, name: str | None, able: dict[str, Family], added: Collection[str], asked: Path | str | None) -> Agreed:
     """Choose by the vocabulary and the architecture where a folder has no chat template.
 
     Raises:
         UserError: no family fits, or its prompts cannot be written without the template.
     """
     kind = _model_type(folder)
-    possible = [family for family in able.values() if not family.fixed]
-    ranked = _ranked([family.name for family in possible], able, folder, asked)
-    family = FAMILIES[name] if name else FAMILIES[ranked[0]] if ranked else None
-    if family is None or family.fixed:
-        what = f"whose prompts begin with what is in it (family {family.name!r})" if family else "and its vocabulary is no family's"
+    own_head = next((family for family in able.values() if family.fixed and (kind in family.model_types or family.name == name)), None)
+    ranked = _ranked([family.name for family in able.values() if not family.fixed], able, folder, asked)
+    if own_head or not (name or ranked):
+        own_head = own_head or next((family for family in able.values() if family.fixed), None)
+        what = f"with which the prompts of family {own_head.name!r} begin" if own_head else "and its vocabulary is no family's"
         raise UserError(f"{folder} has no chat template, {what}", "the folder's chat_template.jinja, as the model's repository has it")
+    family = FAMILIES[name or ranked[0]]
     _tell(folder, f"has no chat template; prompts are those of family {family.name}, and merged/ gets a template of them")
-    return Agreed(family, jinja(family), "as asked" if name else f"no chat template; {_vocabulary(family)}" + (f", and config.json says {kind}" if kind in family.model_types else ""))
+    if {"<think>", "</think>"} <= set(added):
+        family = fit(family, lambda messages: "", added) if family.plain_tags else family
+    found = "it is called so" if family.names else _vocabulary(family) + (f", and config.json says {kind}" if kind in family.model_types else "")
+    return Agreed(family, jinja(family), "as asked" if name else f"no chat template; {found}")
 
 
 def _refusal(folder: Path, name: str, left: dict[str, tuple[str | Exception, str]], agreeing: list[str]) -> UserError:
@@ -121,8 +141,24 @@ def _refusal(folder: Path, name: str, left: dict[str, tuple[str | Exception, str
     return UserError(f"{folder}: its chat template does not write the prompts of family {name!r}: for the conversation {conversation!r} it {wrong}", fix)
 
 
-def _why(family: Family, folder: Path) -> str:
+def _alike(left: dict[str, tuple[str | Exception, str]]) -> int:
+    """Count the characters that the first two renderings that differ have in common, from the beginning and from the end."""
+    text, other = next(iter(left.values()), ("", ""))
+    return 0 if isinstance(text, Exception) else len(commonprefix([text, other])) + len(commonprefix([text[::-1], other[::-1]]))
+
+
+def _remembered(folder: Path) -> str | None:
+    """The family as which a merged folder was trained."""
+    try:
+        return str(json.loads((folder / REMEMBERED).read_text(encoding="utf-8"))["family"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _why(family: Family, folder: Path, asked: Path | str | None) -> str:
     kind = _model_type(folder)
+    if family.names:
+        return f"it is called so, and its chat template writes such prompts; those of family {_LIKE[family.name]} are the same: model.family={_LIKE[family.name]} if it is none"
     config = f", and config.json says {kind}" if kind in family.model_types else ""
     return f"its chat template writes that family's prompts, {_vocabulary(family)}{config}"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.families import Family
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 # Some templates write the day's date. A run must be the same when it goes on tomorrow, so it is always this one.
 DATE = date(2025, 8, 1)
+_PROCESSORS = "chat_template.json"
 _THINKS = "{%- if enable_thinking is not defined %}{%- set enable_thinking = true %}{%- endif %}"
 
 
@@ -41,12 +45,16 @@ class Renderer:
         return DATE.strftime(form)
 
 
-def own(fast: PreTrainedTokenizerFast) -> str | None:
-    """Give the template that `fast` writes a conversation with; of several by name it is `default`."""
+def own(fast: PreTrainedTokenizerFast, folder: Path) -> str | None:
+    """Give the template that `fast` writes a conversation with; of several by name it is `default`. Models that also see
+    may have it in a file of its own, which their processor reads."""
     template = fast.chat_template
+    if template is None and (folder / _PROCESSORS).is_file():
+        with suppress(OSError, ValueError, AttributeError):
+            template = json.loads((folder / _PROCESSORS).read_text(encoding="utf-8")).get("chat_template")
     if isinstance(template, dict):
         template = template.get("default") or next(iter(template.values()), None)
-    return template if template and template.strip() else None
+    return template if isinstance(template, str) and template.strip() else None
 
 
 def thinking(render: Renderer) -> str:

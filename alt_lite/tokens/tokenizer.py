@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
@@ -55,6 +56,13 @@ class Tokens:
     controls: frozenset[str]
     template: str
     reason: str
+
+    @property
+    def form(self) -> str:
+        """A digest of how conversations and responses are written: two models of one family may have other prompts."""
+        family = self.family
+        written = ["".join(family.prompt(messages)) for messages in conversations(family).values()]
+        return hashlib.blake2b("\0".join([*written, family.think, family.think_end, family.after_trace, family.end]).encode(), digest_size=6).hexdigest()
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
         """Encode segments; a control token is one id, plain text never becomes a control token."""
@@ -191,6 +199,7 @@ def save(tokens: Tokens, folder: Path) -> None:
     if special.is_file():
         _write(special, files.special_tokens(json.loads(special.read_text(encoding="utf-8")), named))
     (folder / "chat_template.jinja").write_text(tokens.template, encoding="utf-8", newline="")
+    _write(folder / own_template.REMEMBERED, {"family": tokens.family.name})
     check(load(folder, FAMILIES[tokens.family.name]), tokens.folder / "tokenizer.json")
 
 

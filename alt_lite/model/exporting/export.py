@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alt_lite.console import progress, say
+from alt_lite.data.rows import content_id
 from alt_lite.errors import UserError
 from alt_lite.families import Family
 from alt_lite.model.exporting import gguf_file, gguf_vocab
@@ -82,7 +83,8 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     """
     written = [quant for quant in gguf_file.WRITTEN if quant in quants or (quant == "f16" and set(quants) & set(LLAMA_CPP))]
     paths = {quant: out / file_name(source.name, quant) for quant in (*written, *(q for q in quants if q in LLAMA_CPP))}
-    digest = f"{weights_digest(source.merged)}-{source.family.name}-{_VERSION}"
+    written_by = tokenizers_io.load(source.merged, source.family).template
+    digest = f"{weights_digest(source.merged)}-{source.family.name}-{content_id(written_by)}-{_VERSION}"
     left = [quant for quant, path in paths.items() if not _done(out, path, digest)]
     for quant in paths:
         if quant not in left:

@@ -33,7 +33,7 @@ def model_name(name: str) -> str:
 
 def stop_tokens(family: Family) -> list[str]:
     """Control tokens that a response never holds: all but the trace's own."""
-    return [control for control in family.controls if control not in family.trace_controls]
+    return [*(control for control in family.controls if control not in family.trace_controls), *family.ends]
 
 
 def modelfile(recipe: Recipe, family: Family, gguf: Path, system: str | None, context: int) -> str:
@@ -57,19 +57,19 @@ def modelfile(recipe: Recipe, family: Family, gguf: Path, system: str | None, co
     return "\n".join(lines) + "\n"
 
 
-def vllm_script(recipe: Recipe, run: Path, base: str, revision: str | None, system: str | None, context: int) -> str:
+def vllm_script(recipe: Recipe, family: Family, run: Path, base: str, revision: str | None, system: str | None, context: int) -> str:
     """Write a script that serves the merged model, or with `adapter` the base with the adapter beside it.
 
     Args:
         recipe: the run's.
+        family: as the run's template has it.
         run: the run's folder.
         base: hub id or folder of the base, with its commit in `revision`.
         system: the system prompt trained with, which vLLM does not add by itself.
         context: the model's longest sequence, in tokens.
     """
-    parser = FAMILIES[recipe.model.family].parser
     common = [
-        "--max-model-len", str(min(context, _CONTEXT)), *(("--reasoning-parser", parser) if parser else ()),
+        "--max-model-len", str(min(context, _CONTEXT)), *(("--reasoning-parser", family.parser) if family.parser else ()),
         "--override-generation-config", json.dumps(sampling(recipe)),
     ]
     name = model_name(run.resolve().name)

@@ -77,7 +77,7 @@ class MergeProof:
             return start + f"only spot-checked: {self.tensors_right} of {self.tensors} tensors read back are right, {self.tensors_changed} changed by the adapter{beyond}"
         return start + (
             f"against base + adapter on {self.prompts} prompts: largest logit difference {self.max_logit_difference:.2g}, "
-            f"{self.greedy_agreement:.0%} of greedy outputs equal{beyond}; against the 4-bit model trained: "
+            f"{self.greedy_agreement:.0%} of greedy outputs equal{beyond}; against the model as it was trained: "
             f"{self.shift_max_logit_difference:.2g}, {self.shift_greedy_agreement:.0%}"
         )
 
