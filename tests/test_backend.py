@@ -143,7 +143,7 @@ def test_a_cards_peak_is_known_or_null(name, tflops):
     assert backend.peak_flops(name) == (tflops and tflops * 1e12)
 
 
-FACTS = {"computes_in": "bfloat16", "versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}
+FACTS = {"prompts": "p", "computes_in": "bfloat16", "versions": {"torch": "2.13.0", "trl": "1.14.2", "datasets": "4.8.5"}, "backend": "transformers", "model": {"digest": "d"}}
 
 
 def test_other_versions_are_told_and_refused_while_a_training_is_unfinished(capsys):

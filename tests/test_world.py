@@ -66,6 +66,7 @@ def test_the_split_seed_redraws_objects_verbs_and_phrasings():
     assert first.verbs != second.verbs or first.phrasings("heldout", "en") != second.phrasings("heldout", "en")
 
 
+@pytest.mark.long
 def test_every_token_of_any_target_was_trainable_in_pretraining(tokens):
     """Tied embeddings are frozen in fine-tuning: a token never trained could not be said."""
     said: set[int] = set()
