@@ -34,6 +34,11 @@ def pytest_xdist_auto_num_workers(config) -> int:
     return 0 if chosen else min(os.cpu_count() or 1, 4)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """The file of the longest test first: it would keep one process busy while the other has nothing left."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def tokens():
     from alt_lite.model.load import load_tokens

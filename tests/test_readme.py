@@ -17,6 +17,9 @@ SHORTER = {
 }
 
 
+MINUTES = "python -m alt_lite bench"  # tried by itself, with -m long
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -43,7 +46,8 @@ def test_every_command_of_the_readme_runs(desk, command, monkeypatch):
     lines = shell_lines()
     # The recipe comes first: the others look at its run.
     lines.sort(key=lambda line: line != "python -m alt_lite.recipe tiny")
-    for line in lines:
+    assert MINUTES in lines
+    for line in (line for line in lines if line != MINUTES):
         words = shlex.split(line)
         assert words[:2] == ["python", "-m"] and words[2] in ("alt_lite", "alt_lite.recipe"), line
         arguments = (["run"] if words[2] == "alt_lite.recipe" else []) + words[3:]
@@ -51,6 +55,12 @@ def test_every_command_of_the_readme_runs(desk, command, monkeypatch):
         status, out, err = command(*arguments)
         assert status == 0, f"{line}\n{err}"
         assert out or "wrote" in err, line
+
+
+@pytest.mark.long
+def test_the_readmes_bench_runs(command):
+    status, out, _ = command(*shlex.split(MINUTES)[3:])
+    assert status == 0 and out
 
 
 def test_the_readmes_python_runs(desk, monkeypatch):

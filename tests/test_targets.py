@@ -138,6 +138,7 @@ def test_refusing_sentences_refuse():
             assert structure.find(sentence).has("refusing"), sentence
 
 
+@pytest.mark.long
 def test_the_embedded_model_trains_on_every_target(tokens, tmp_path):
     """Two optimiser steps each, through the real trainer; the loss is a number and falls under none."""
     from alt_lite.decide import decide
