@@ -151,7 +151,7 @@ def test_control_tokens_that_no_text_has_trained_are_told_by_the_check(tmp_path,
         save_file(tensors, here / "model.safetensors", {"format": "pt"})
         path = here / "model.safetensors"
         status, _, err = command(*asked[:2], f"model.name={here}", *asked[3:])
-        assert status == 0 and ("<think>, </think>: as good as no text has ever trained" in err) == told, how
+        assert status == 0 and ("<think>, </think>: the embedding of these control tokens looks untrained" in err) == told, how
 
 
 def test_a_run_is_not_gone_on_with_by_other_prompts_nor_are_responses_of_others_taken_over(tmp_path, command, copies):  # noqa: F811

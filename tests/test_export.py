@@ -21,6 +21,7 @@ from alt_lite.rundir import RunDir, read_json
 from alt_lite.tokens import templates
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.encode import encode_prompt
+from alt_lite.tokens.rendering import conversations
 
 gguf = pytest.importorskip("gguf")
 R1 = FAMILIES["r1"]
@@ -358,14 +359,14 @@ def test_llama_cpp_computes_what_transformers_computes(tokens, tmp_path):
 @pytest.mark.long
 def test_llama_cpp_tokenises_as_the_published_tokenizers(named, tmp_path):
     name, tokens = named
-    kind = {"r1_qwen": "qwen2_untied", "r1_llama": "llama3", "r1_0528": "qwen3_tied", "qwen3": "qwen3_tied"}[name]
-    size = 128_256 if name == "r1_llama" else 152_064
+    llama = PRE[name] == "llama-bpe"
+    kind, size = ("llama3", 128_256) if llama else ("qwen2_untied" if name == "r1_qwen" else "qwen3_tied", 152_064)
     folder = random_model(kind, tokens, tmp_path / "merged", size, hidden_size=32, intermediate_size=32, head_dim=16, num_hidden_layers=1)
     (path,) = export.to_gguf(export.Source(folder, name, tokens.family, [], [[1, 2, 3]]), tmp_path, ["f16"]).values()
     model = opened(path, vocab_only=True)
     for probe in tokenizers_io.PROBES:
         assert model.tokenize(probe.encode(), add_bos=False, special=False) == tokens.encode([probe])
-    for messages in templates.CONVERSATIONS.values():
+    for messages in conversations(tokens.family).values():
         text = "".join(tokens.family.prompt(messages))
         assert model.tokenize(text.encode(), add_bos=True, special=True) == encode_prompt(tokens, messages)
     model.close()

@@ -18,9 +18,11 @@ import small
 import torch
 
 from alt_lite.errors import UserError
+from alt_lite.families import FAMILIES
 from alt_lite.model import load
 from alt_lite.model.merging import readers, settings
 from alt_lite.rundir import read_json, write_json
+from alt_lite.tokens.rendering import conversations
 from alt_lite.tokens.tokenizer import PROBES
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
@@ -137,6 +139,8 @@ def test_rope_that_differs_by_layer_stays_as_it_is():
 
 # The programs themselves
 
+# Of families whose tags are `<think>` and `</think>`, as all of these folders are.
+CONVERSATIONS = list(conversations(FAMILIES["qwen3"]).values())
 FACTS = """
 import json, sys, torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -158,7 +162,7 @@ for folder in folders:
 def facts(folders: list[Path], first: str) -> list[dict]:
     """What the transformers found at `first` reads from folders."""
     done = subprocess.run(
-        [sys.executable, "-c", FACTS], input=json.dumps([PROBES, list(small.templates.CONVERSATIONS.values()), [str(folder) for folder in folders]]), capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", FACTS], input=json.dumps([PROBES, list(CONVERSATIONS), [str(folder) for folder in folders]]), capture_output=True, text=True, timeout=300,
         env={**os.environ, "PYTHONPATH": first, "TRANSFORMERS_VERBOSITY": "error"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -179,7 +183,7 @@ def test_transformers_4_itself_loads_the_same_from_it(folders):
             assert read["scaling"] == pytest.approx(trained.attention_scaling), name
             assert (read["end"], read["eos"], read["pad"]) == (tokens.end_id, tokens.family.end, tokens.fast.convert_ids_to_tokens(tokens.pad_id)), name
             assert read["ends"] == (list(tokens.ends) if len(tokens.ends) > 1 else tokens.end_id), name
-            assert read["rendered"] == ["".join(tokens.family.prompt(m)) for m in small.templates.CONVERSATIONS.values()], name
+            assert read["rendered"] == ["".join(tokens.family.prompt(m)) for m in CONVERSATIONS], name
             assert read["ids"] == [tokens.encode([probe]) for probe in PROBES], name
         assert set(four["special"]) <= set(five["special"]), name  # 5 counts all special tokens of tokenizer.json
         torch.testing.assert_close(torch.tensor(four["logits"]), torch.tensor(five["logits"]), rtol=1e-4, atol=1e-4)

@@ -33,8 +33,8 @@ def notice(folder: Path, tokens: Tokens) -> None:
     _told.add(folder)
     if found := untrained(folder, tokens):
         say(
-            f"  {', '.join(found)}: as good as no text has ever trained the embedding of {'this control token' if len(found) == 1 else 'these control tokens'}, so that "
-            "LoRA on linear layers will hardly teach the model to write it (its rows would have to be trained too); a base that has learnt them, or a vocabulary without them, for which the tags are plain text"
+            f"  {', '.join(found)}: the embedding of {'this control token looks' if len(found) == 1 else 'these control tokens looks'} untrained, and LoRA on linear layers hardly "
+            "teaches a model to write such tokens; use a base that has learnt them, or a vocabulary without them: the tags are then plain text"
         )
 
 

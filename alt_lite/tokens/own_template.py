@@ -86,8 +86,10 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
     reason = reason or _why(family, folder, asked)
     if changed := changes(family, FAMILIES[family.name]):
         reason += f"; as this template has them: {', '.join(changed)}"
-        if name:
-            _tell(folder, f"is of family {name}, with these details as its chat template has them: {', '.join(changed)}")
+        said = f"is of family {family.name}, with these details as its chat template has them: {', '.join(changed)}"
+        if named:
+            _tell(folder, said)
+        _told.add((folder, said))  # what was found out is told with its reason, and not again when the family is known
     return Agreed(family, whole, reason)
 
 
