@@ -51,11 +51,9 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     """
     from alt_lite import pace, preflight, protocol, subjects
     from alt_lite.evals import runner
-    from alt_lite.families import FAMILIES
     from alt_lite.model import backend, load
     from alt_lite.recipe import write_report
     from alt_lite.report import markdown, summary
-    from alt_lite.tokens import tokenizer as tokenizers_io
 
     name = str(model)
     server, path = "://" in name, Path(name)
@@ -90,7 +88,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     if server:
         plan = protocol.servable(plan)
     else:
-        protocol.require_sendable(plan, tokenizers_io.load(source, FAMILIES[recipe.model.family]).family)
+        protocol.require_sendable(plan, load.load_tokens(recipe.model, source).family)
     if not plan.tasks:
         raise UserError(f"nothing is evaluated: {decisions['eval.suite'].reason}", "--suite quick, or eval.tasks=NAME,NAME")
     batch_size = chosen(decisions, "eval.batch_size")

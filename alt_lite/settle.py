@@ -22,12 +22,10 @@ def settle(recipe: Recipe, folder: Path | None = None) -> tuple[Recipe, list[Dec
     Raises:
         UserError: the model cannot be had, is of no family that is known, or is trained in another precision than merged.
     """
-    from alt_lite.families import FAMILIES
     from alt_lite.model import architecture, load
-    from alt_lite.tokens import tokenizer
 
     place = folder or load.model_folder(recipe.model, weights=False)
-    tokens = tokenizer.load(place, FAMILIES.get(recipe.model.family), recipe.model.name)
+    tokens = load.load_tokens(recipe.model, place)
     found: list[tuple[str, Any, str]] = [(KEYS[0], tokens.family.name, tokens.reason)]
     if (place / "config.json").is_file():
         found += [(KEYS[1], *architecture.targets_of(place)), (KEYS[2], *architecture.four_bit_of(place))]

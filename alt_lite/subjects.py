@@ -138,9 +138,8 @@ def _here(recipe: Recipe, name: str, weights: Weights, device: Device, batch_siz
     from alt_lite.generate import vllm
     from alt_lite.generate.engine import here
     from alt_lite.model import load
-    from alt_lite.tokens import tokenizer as tokenizers_io
 
-    tokens = tokenizers_io.load(folder, FAMILIES.get(recipe.model.family), recipe.model.name) if folder else load.load_tokens(recipe.model)
+    tokens = load.load_tokens(recipe.model, folder)
     dtype = str(load.training_dtype(device)).removeprefix("torch.")
     # One family's name stands for several prompts where a template has its own head.
     prompts = tokens.family.name if tokens.family == FAMILIES[tokens.family.name] else f"{tokens.family.name}-{tokens.form}"

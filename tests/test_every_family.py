@@ -115,7 +115,7 @@ def test_a_family_goes_the_whole_way(name, tmp_path, monkeypatch, command, copie
     listed, types = (reader.fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type"))
     assert {types[listed.index(token)] for token in family.trace_controls} <= {USER_DEFINED}
     status, out, err = command("merge", run)
-    assert status == 0 and "done before" in err + out or "nothing to do" in err
+    assert status == 0 and ("done before" in err or "nothing to do" in err)
 
 
 def test_a_family_that_does_not_fit_is_refused_at_the_check_with_both_renderings(tmp_path, command):
@@ -172,8 +172,7 @@ def test_a_run_is_not_gone_on_with_by_other_prompts_nor_are_responses_of_others_
     assert status == 0 and "taken over" not in err
     # A template without system messages is asked for none.
     (base / "chat_template.jinja").write_text("{{ raise_exception('no system') if messages[0].role == 'system' }}" + CHATML, encoding="utf-8")
-    for more, says in ((("eval.defence=system_prompt",), "eval.defence=system_prompt sends a system message"),):
-        status, _, err = command("eval", base, *evaluated, *more, "--out", tmp_path / "evals" / "c")
-        assert status == 2 and says in err
+    status, _, err = command("eval", base, *evaluated, "eval.defence=system_prompt", "--out", tmp_path / "evals" / "c")
+    assert status == 2 and "eval.defence=system_prompt sends a system message" in err
     status, _, err = command("check", "qwen3_0_6b", f"model.name={base}", *pairs[:-2], "data.system=Be kind.")
     assert status == 2 and "takes no system message" in err and "data.system=null" in err

@@ -75,7 +75,7 @@ def test_training_rows_are_shown_for_the_target_that_is_named(tmp_path, model, c
 
 
 @pytest.mark.parametrize("arguments, says", [
-    (("--data", "x.jsonl"), "which model"), (("--model", "nowhere/at/all"), "which model"), ((), "which model"),
+    (("--data", "x.jsonl"), "which model"), (("--model", "nobody/nothing", "--data", "nowhere.jsonl"), "no such file: nowhere.jsonl"), (("--model", "nowhere/at/all"), "which model"), ((), "which model"),
     (("--model", "MODEL", "--data", "nowhere.jsonl"), "nowhere.jsonl"), (("--model", "MODEL", "--data", "ROWS", "data.target=alttrain"), "rows as they stand"),
     (("--model", "MODEL", "--data", "ROWS", "model.family=qwen3_thinking"), "the family"), (("--model", "MODEL", "--data", "BAD"), "no row can be trained on"),
     (("--model", "MODEL", "--data", "ROWS", "--column", "response=nope"), "nope"),

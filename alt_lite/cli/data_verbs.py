@@ -54,6 +54,8 @@ def mask(
         name, overrides = None, [name, *(overrides or [])]
     if not name and not (data and (model or tokenizer)):
         raise UserError("whose rows, and which model?", "mask NAME of a recipe, or mask --model FOLDER_OR_HUB_ID --data FILE")
+    if data and not data.expanduser().exists():  # before a hub is asked for the model
+        raise UserError(f"no such file: {data}", "the path of a JSONL, JSON, CSV or Parquet file, or of a folder of such files")
     given = [*([f"model.name={model}"] if model else []), *(["model.family=auto"] if model or not name else [])]
     recipe = config.load_recipe(name or "r1_1_5b", [*given, *(overrides or [])])
     prepare_environment()

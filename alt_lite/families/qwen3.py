@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alt_lite.families.family import Family, Sampling
+from alt_lite.families.chatml import CHATML
+from alt_lite.families.family import Sampling
 
-QWEN3 = Family(
+QWEN3 = replace(
+    CHATML,
     name="qwen3",
     models="Qwen3",
     source="trl/chat_templates/qwen3.jinja (trl 1.14.2)",
     tried="the real tokenizer",
-    end="<|im_end|>",
-    ends=("<|endoftext|>",),
-    controls=("<|im_start|>", "<|im_end|>", "<think>", "</think>"),
-    system="<|im_start|>system\n{}<|im_end|>\n",
-    user="<|im_start|>user\n{}<|im_end|>\n",
-    assistant="<|im_start|>assistant\n{}<|im_end|>\n",
-    answer="<|im_start|>assistant\n",
+    controls=(*CHATML.controls, "<think>", "</think>"),
     earlier="dropped_lines",
     sampling=Sampling(0.6, 0.95, 20),
     parser="qwen3",

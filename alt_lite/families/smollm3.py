@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from alt_lite.families.family import Family, Sampling
+from dataclasses import replace
+
+from alt_lite.families.chatml import CHATML
+from alt_lite.families.family import Sampling
 
 FAMILIES = (
-    Family(
+    replace(
+        CHATML,
         name="smollm3",
         models="SmolLM3-3B",
         source="chat_template in recipes/smollm3/sft/sft.yaml of huggingface/alignment-handbook at 61d7a82a",
         tried="Llama 3.1's real vocabulary with the names that SmolLM3 gives its tokens; not tried on the model's own files",
-        end="<|im_end|>",
         ends=("<|end_of_text|>",),
-        controls=("<|im_start|>", "<|im_end|>", "<think>", "</think>"),
+        controls=(*CHATML.controls, "<think>", "</think>"),
         system="<|im_start|>system\n## Metadata\n\nReasoning Mode: /think\n\n## Custom Instructions\n\n{}\n\n<|im_end|>\n",
-        user="<|im_start|>user\n{}<|im_end|>\n",
-        assistant="<|im_start|>assistant\n{}<|im_end|>\n",
-        answer="<|im_start|>assistant\n",
-        think_end="\n</think>",
         after_trace="\n",
         system_cut="right",
         assistant_cut="lines",
-        earlier="kept",
         sampling=Sampling(0.6, 0.95),
         parser="deepseek_r1",
         fixed="Reasoning Mode: /think",

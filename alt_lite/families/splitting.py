@@ -32,8 +32,6 @@ def tags(family: Family) -> Tags:
 
 
 _USUAL = Tags("<think>", "</think>")
-
-
 # Of models that are in no family here: read where a response begins with them.
 _OTHERS = (Tags("<thinking>", "</thinking>"), Tags("<thought>", "</thought>"), Tags("<reasoning>", "</reasoning>"), Tags("[THINK]", "[/THINK]"))
 TAGS = tuple(dict.fromkeys(tags(family) for family in FAMILIES.values()))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+_KEPT = 2  # tokenizers: a run's model's, and its merged folder's
+_tokenizers: dict[tuple[Any, ...], Tokens] = {}
+
 
 def model_folder(model: ModelSection, weights: bool = True) -> Path:
     """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot, of
@@ -72,9 +75,21 @@ def require_one_model(folder: Path) -> None:
         )
 
 
-def load_tokens(model: ModelSection) -> Tokens:
-    """Load a model's tokenizer, of the family that is named, or of the one that is found."""
-    return tokenizers_io.load(model_folder(model, weights=False), FAMILIES.get(model.family), model.name)
+def load_tokens(model: ModelSection, folder: Path | None = None) -> Tokens:
+    """Load a model's tokenizer, of the family that is named, or of the one that is found; it stays loaded while its
+    files are as they are, since every stage asks for it and a vocabulary of 150,000 takes seconds.
+
+    Args:
+        folder: where its files lie, where that is not the model's own folder.
+    """
+    place = folder or model_folder(model, weights=False)
+    stamps = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(place.iterdir()) if path.suffix in (".json", ".jinja", ".txt"))
+    key = place.resolve(), model.family, model.name, stamps
+    if key not in _tokenizers:
+        if len(_tokenizers) >= _KEPT:
+            _tokenizers.pop(next(iter(_tokenizers)))
+        _tokenizers[key] = tokenizers_io.load(place, FAMILIES.get(model.family), model.name)
+    return _tokenizers[key]
 
 
 def load_quantized(folder: Path, device: Device) -> PreTrainedModel:

@@ -7,7 +7,7 @@ template on other conversations (own_template.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,15 +30,21 @@ def fit(family: Family, render: Render, added: Collection[str]) -> Family:
     Args:
         added: the tokenizer's added tokens; those that stand in the head are control tokens of the prompts.
     """
-    if {"<think>", "</think>"} <= set(added) and family.close_tag == "</think>" and family.plain_tags:
-        # The parser of Qwen's and DeepSeek's tags, which needs them to be tokens.
-        family = replace(family, controls=(*family.controls, "<think>", "</think>"), parser="deepseek_r1")
+    family = with_tokens(family, added)
     if not differing(family, render):
         return family
-    headed = _head(family, render, added)
-    for name, options in (("user_cut", _CUTS), ("system_cut", _CUTS), ("answers", None)):
-        headed = _best(headed, render, _answers(headed) if options is None else ({name: option} for option in options))
-    return headed
+    fitted = _head(family, render, added)
+    for name in ("user_cut", "system_cut"):
+        fitted = _best(fitted, render, [{name: how} for how in _CUTS])
+    return _best(fitted, render, _answers(fitted))
+
+
+def with_tokens(family: Family, added: Collection[str]) -> Family:
+    """Give the family with think tags that are tokens, where they are plain text to it and the vocabulary has them."""
+    if not (family.plain_tags and family.close_tag == "</think>" and {"<think>", "</think>"} <= set(added)):
+        return family
+    # The parser of Qwen's and DeepSeek's tags, which needs them to be tokens.
+    return replace(family, controls=(*family.controls, "<think>", "</think>"), parser="deepseek_r1")
 
 
 def differing(family: Family, render: Render) -> dict[str, tuple[str | Exception, str]]:
@@ -89,7 +95,7 @@ def _answers(family: Family) -> Iterator[dict[str, Any]]:
                 yield {"earlier": earlier, "assistant_cut": how, "trace_field": "reasoning_content"}
 
 
-def _best(family: Family, render: Render, options: Iterator[dict[str, Any]]) -> Family:
+def _best(family: Family, render: Render, options: Iterable[dict[str, Any]]) -> Family:
     """Give the change after which the fewest conversations differ; none where none helps."""
     best, least = family, len(differing(family, render))
     for option in options:

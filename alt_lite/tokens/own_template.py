@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from alt_lite.console import say
 from alt_lite.errors import UserError
 from alt_lite.families import FAMILIES, Family
-from alt_lite.tokens.fitting import changes, differing, fit
+from alt_lite.tokens.fitting import changes, differing, fit, with_tokens
 from alt_lite.tokens.rendering import DATE, Renderer, own, thinking
 from alt_lite.tokens.templates import jinja
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 REMEMBERED = "alt_lite.json"  # in a merged folder
-_LIKE = {"s1": "chatml"}  # whose prompts a family has that is known by its name alone
 _SHOWN, _BEFORE = 60, 24  # characters of a text that are shown, and of these before the first difference
 _told: set[tuple[Path, str]] = set()
 
@@ -59,12 +58,13 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
             f"{folder}: the tokenizer has no {missing}, which family {name!r} needs",
             f"model.family=auto, or of {', '.join(able)}, whose tokens it has" if able else "a model of a family that is known: python -m alt_lite families",
         )
-    if len(half := {"<think>", "</think>"} & set(fast.get_added_vocab())) == 1:
+    added = fast.get_added_vocab()
+    if len(half := {"<think>", "</think>"} & set(added)) == 1:
         raise UserError(f"{folder}: its vocabulary has {half.pop()} and not the tag that belongs to it", "a tokenizer that has both, or neither")
     template = own(fast, folder)
     if template is None:
-        return _without_template(folder, name, able, fast.get_added_vocab(), asked)
-    render, added = Renderer(fast, template), fast.get_added_vocab()
+        return _without_template(folder, name, able, added, asked)
+    render, others = Renderer(fast, template), list[str]()
     named = fit(FAMILIES[name], render, added) if name else None
     if named is None or differing(named, render):
         fitted = {other.name: fit(other, render, added) for other in able.values()}
@@ -75,7 +75,7 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
                 raise UserError(f"{folder}: its vocabulary has the control tokens of none of the families {', '.join(FAMILIES)}", "another model: python -m alt_lite families lists those that are known")
             nearest = name or min((other for other in fitted if not FAMILIES[other].names), key=lambda other: (len(left[other]), -_alike(left[other])))
             raise _refusal(folder, nearest, left[nearest], agreeing)
-        family = fitted[agreeing[0]]
+        family, others = fitted[agreeing[0]], agreeing[1:]
     else:
         family = named
     if render.dated:
@@ -83,7 +83,7 @@ def agree(fast: PreTrainedTokenizerFast, folder: Path, name: str | None, asked: 
     whole = thinking(render)
     if whole != template:
         _tell(folder, "has a chat template that reasons only if it is told to; here it is told to, and merged/ gets one that does by itself")
-    reason = reason or _why(family, folder, asked)
+    reason = reason or _why(family, folder, others)
     if changed := changes(family, FAMILIES[family.name]):
         reason += f"; as this template has them: {', '.join(changed)}"
         said = f"is of family {family.name}, with these details as its chat template has them: {', '.join(changed)}"
@@ -124,10 +124,8 @@ def _without_template(folder: Path, name: str | None, able: dict[str, Family], a
         own_head = own_head or next((family for family in able.values() if family.fixed), None)
         what = f"with which the prompts of family {own_head.name!r} begin" if own_head else "and its vocabulary is no family's"
         raise UserError(f"{folder} has no chat template, {what}", "the folder's chat_template.jinja, as the model's repository has it")
-    family = FAMILIES[name or ranked[0]]
+    family = with_tokens(FAMILIES[name or ranked[0]], added)
     _tell(folder, f"has no chat template; prompts are those of family {family.name}, and merged/ gets a template of them")
-    if {"<think>", "</think>"} <= set(added):
-        family = fit(family, lambda messages: "", added) if family.plain_tags else family
     found = "it is called so" if family.names else _vocabulary(family) + (f", and config.json says {kind}" if kind in family.model_types else "")
     return Agreed(family, jinja(family), "as asked" if name else f"no chat template; {found}")
 
@@ -157,10 +155,10 @@ def _remembered(folder: Path) -> str | None:
         return None
 
 
-def _why(family: Family, folder: Path, asked: Path | str | None) -> str:
+def _why(family: Family, folder: Path, others: Sequence[str]) -> str:
     kind = _model_type(folder)
     if family.names:
-        return f"it is called so, and its chat template writes such prompts; those of family {_LIKE[family.name]} are the same: model.family={_LIKE[family.name]} if it is none"
+        return f"it is called so, and its chat template writes such prompts, as it does those of {', '.join(others)}: model.family={others[0]} if it is none"
     config = f", and config.json says {kind}" if kind in family.model_types else ""
     return f"its chat template writes that family's prompts, {_vocabulary(family)}{config}"
 

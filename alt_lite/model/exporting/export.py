@@ -83,8 +83,8 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     """
     written = [quant for quant in gguf_file.WRITTEN if quant in quants or (quant == "f16" and set(quants) & set(LLAMA_CPP))]
     paths = {quant: out / file_name(source.name, quant) for quant in (*written, *(q for q in quants if q in LLAMA_CPP))}
-    written_by = tokenizers_io.load(source.merged, source.family).template
-    digest = f"{weights_digest(source.merged)}-{source.family.name}-{content_id(written_by)}-{_VERSION}"
+    tokens = tokenizers_io.load(source.merged, source.family)
+    digest = f"{weights_digest(source.merged)}-{source.family.name}-{content_id(tokens.template)}-{_VERSION}"
     left = [quant for quant, path in paths.items() if not _done(out, path, digest)]
     for quant in paths:
         if quant not in left:
@@ -94,7 +94,6 @@ def to_gguf(source: Source, out: Path, quants: Sequence[str]) -> dict[str, Path]
     if "f16" in left and "f16" not in quants:
         say("export: f16 is written too; llama-quantize starts from it")
     require_disk(out, sum(sizes(source, left).values()))
-    tokens = tokenizers_io.load(source.merged, source.family)
     plans = {quant: gguf_file.plan(source.merged, quant) for quant in gguf_file.WRITTEN}
     if note := plans["f16"].architecture.note(plans["f16"].config):
         say(f"export: {note}")
