@@ -54,7 +54,7 @@ def generation(recipe: Recipe, prompts: int = 200, singles: int = 60) -> dict[st
     if not recipe.embedded:
         raise UserError(f"{recipe.name}: this version measures the embedded model only", "python -m alt_lite bench tiny")
     backend.prepare_environment()
-    device = backend.device()
+    device = backend.device(recipe)
     size = chosen(decide(recipe, device), "eval.batch_size")
     tokens = load.load_tokens(recipe.model)
     folder = load.model_folder(recipe.model)

@@ -84,8 +84,8 @@ def choose(run: Path, recipe: Recipe, precision: str | None, here: Device, free:
     """
     merged = sum(path.stat().st_size for path in (run / "merged").glob("*.safetensors")) if (run / "merged" / "config.json").is_file() else 0
     # Merged folders hold two bytes a parameter; on a CPU everything computes in four.
-    need = 2 * merged * (2 if here.kind == "cpu" else 1)
-    told = f"both in {'32' if here.kind == 'cpu' else '16'} bit take {need / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"
+    need = 2 * merged * (2 if here.dtype == "float32" else 1)
+    told = f"both in {'32' if here.dtype == 'float32' else '16'} bit take {need / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"
     if precision == "4bit":
         wanted = Shown("adapter", "the run was evaluated in 4 bit")
     elif not merged:
@@ -111,7 +111,7 @@ class Chat:
     def __init__(self, run: Path) -> None:
         self.run, self.recipe = run, recipe_of(run)
         backend.prepare_environment()
-        here = backend.device()
+        here = backend.device(self.recipe)
         self.which = choose(run, self.recipe, manifest_of(run).get("precision"), here, _free(here))
         self.tokens = load.load_tokens(self.recipe.model)
         source = load.model_folder(self.recipe.model)

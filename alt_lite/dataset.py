@@ -298,7 +298,7 @@ def _ask_self(recipe: Recipe, asked: list[list[dict[str, str]]]) -> Iterator[tup
     from alt_lite.generate.engine import here
     from alt_lite.model import backend, load
 
-    device = backend.device()
+    device = backend.device(recipe)
     source = load.model_folder(recipe.model)
 
     def loaded() -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from alt_lite.config import Recipe
+from alt_lite.errors import UserError
 
 # Volta, the oldest that Unsloth, Triton and bitsandbytes' 4 bit run on.
 CAPABILITY = (7, 0)
@@ -14,7 +15,7 @@ CAPABILITY = (7, 0)
 @dataclass(frozen=True)
 class Device:
     """What the run works on; memory in bytes, of the GPU where there is one, else of the machine.
-    `unsloth` is the version that is installed; `no_gpu` tells why a GPU that is there cannot be used, and
+    `bf16`: it computes in bf16, for which it has instructions of its own, unless `computing` has chosen otherwise. `unsloth` is the version that is installed; `no_gpu` tells why a GPU that is there cannot be used, and
     what to do."""
 
     kind: Literal["cpu", "cuda"]
@@ -24,6 +25,11 @@ class Device:
     capability: tuple[int, int] | None = None
     unsloth: str | None = None
     no_gpu: tuple[str, str] | None = None
+
+    @property
+    def dtype(self) -> str:
+        """What models compute in here, by torch's name."""
+        return "bfloat16" if self.bf16 else "float32" if self.kind == "cpu" else "float16"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def decide(recipe: Recipe, device: Device, leak: str | None = None) -> Decisions
             where its configuration is not at hand: training looks again.
     """
     made = [
-        _backend(recipe, device), layout(recipe, leak), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
+        _backend(recipe, device), _dtype(recipe, device), layout(recipe, leak), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
         _precision(recipe), _eval_batch(recipe, device), _assessor(recipe, device),
     ]
     return {decision.key: decision for decision in made}
@@ -55,6 +61,33 @@ def decide(recipe: Recipe, device: Device, leak: str | None = None) -> Decisions
 
 def chosen(decisions: Decisions, key: str) -> Any:
     return decisions[key].value
+
+
+def computing(recipe: Recipe, device: Device) -> Device:
+    """Give the device as this recipe computes on it: the embedded model stays in fp32 on a CPU, where it is exact.
+
+    Raises:
+        UserError: the device does not compute in what is asked for.
+    """
+    asked, has = recipe.model.dtype, ("float32", "bfloat16") if device.kind == "cpu" else ("bfloat16", "float16") if device.bf16 else ("float16",)
+    if asked == "auto":
+        return replace(device, bf16=False) if recipe.embedded and device.kind == "cpu" else device
+    if asked not in has:
+        raise UserError(f"model.dtype={asked}: {device.name} trains in {' or '.join(has)}", f"model.dtype={has[0]}, or auto")
+    return replace(device, bf16=asked == "bfloat16")
+
+
+def _dtype(recipe: Recipe, device: Device) -> Decision:
+    key = "model.dtype"
+    if recipe.model.dtype != "auto":
+        return Decision(key, device.dtype, "as asked")
+    if device.kind == "cuda":
+        return Decision(key, device.dtype, "what this card has" if device.capability else "where the card has it; this machine was not looked at")
+    if recipe.embedded:
+        return Decision(key, device.dtype, "so small a model is quick in it, and the same wherever it runs")
+    if device.bf16:
+        return Decision(key, device.dtype, "this processor has instructions for it; about twice as fast as float32")
+    return Decision(key, device.dtype, "this processor has no instructions for bfloat16 (AVX512-BF16, AMX)")
 
 
 def _backend(recipe: Recipe, device: Device) -> Decision:

@@ -63,7 +63,7 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
         raise UserError(f"{path} is a run's folder, which holds no model itself", f"name {' or '.join(there)}" if there else "finish the run first")
     recipe = _settings(path.resolve().parent if in_run else None, name, ((f"eval.suite={suite}",) if suite else ()) + tuple(overrides))
     backend.prepare_environment()
-    here = backend.device()
+    here = backend.device(recipe)
     decisions = decide(recipe, here)
     label = f"{path.resolve().parent.name}_{path.name}" if in_run else recipe.endpoint.model or "server" if server else path.name
     folder = RunDir(Path(out) if out else Path("runs") / f"eval_{label.replace('/', '_')}")

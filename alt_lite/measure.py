@@ -47,7 +47,7 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
         raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}")
     shape = replace(shape, num_hidden_layers=layers) if layers else shape
     backend.prepare_environment()
-    here = backend.device()
+    here = backend.device(recipe)
     rows = _rows(steps * recipe.train.batch_size)
     with tempfile.TemporaryDirectory(prefix="alt_lite_bench_") as name:
         root = Path(name)

@@ -68,7 +68,7 @@ def machine(here: Device) -> speed.Machine:
 
     gpu = here.kind == "cuda"
     side, numbers = (4096, 1 << 26) if gpu else (768, 1 << 23)
-    dtype = torch.float32 if not gpu else torch.bfloat16 if here.bf16 else torch.float16
+    dtype = getattr(torch, here.dtype)
     a, b = (torch.ones(side, side, dtype=dtype, device=here.kind) for _ in range(2))
     block = torch.ones(numbers, device=here.kind)
 
@@ -166,7 +166,7 @@ def _generating(recipe: Recipe, here: Device, decisions: Decisions, shape: Shape
         return float(known["tokens_per_second"]), known
     new = recipe.eval.max_new_tokens or memory.NEW
     peak = memory.generation(shape, recipe, here, free, precision, new=new, together=chosen(decisions, "eval.batch_size"))
-    width = 4 if here.kind == "cpu" else 2
+    width = memory.width_of(here)
     rows = max(1, peak.parts["cache"] // (memory.cache_bytes(shape, width) * (memory.PROMPT + new)))
     return speed.generation(shape, measure(), rows, peak.parts["weights"], width), None
 

@@ -7,9 +7,11 @@ goes on where it stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from alt_lite import pace, preflight, protocol, provenance, subjects
@@ -17,7 +19,7 @@ from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.dataset import rows_for, system_prompt
-from alt_lite.decide import Decisions, Device, chosen, decide
+from alt_lite.decide import Decision, Decisions, Device, chosen, decide
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.rundir import STAGES, RunDir, default_folder, read_json, read_rows, source_digest, write_text
 from alt_lite.settle import KEYS, settle
@@ -53,7 +55,7 @@ def run(
     deadline = began + max_minutes * 60 if max_minutes is not None else None
     trains = plan["train"] != "done"
     asked = recipe
-    recipe, here, decisions = prepare(recipe, trains)
+    recipe, here, decisions = prepare(recipe, trains, folder.manifest.get("settled", {}) if plan["train"] != "todo" else {})
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else look_at_rows(recipe, decisions)
     decisions = check(recipe, here, decisions, folder.path, rows, trains=trains)
     facts = {**provenance.facts(recipe, here, decisions), "settled": {key: recipe.values()[key] for key in KEYS if key in decisions}}
@@ -73,15 +75,21 @@ def run(
     return folder.path
 
 
-def prepare(recipe: Recipe, trains: bool = True) -> tuple[Recipe, Device, Decisions]:
-    """Look at the machine and the model, refuse what cannot be trained here, decide what is left to decide."""
+def prepare(recipe: Recipe, trains: bool = True, begun: Mapping[str, Any] = MappingProxyType({})) -> tuple[Recipe, Device, Decisions]:
+    """Look at the machine and the model, refuse what cannot be trained here, decide what is left to decide. What a training
+    that has `begun` was settled with stays, whatever machine goes on with it."""
     from alt_lite.model import architecture, backend, load
 
     backend.prepare_environment()
-    here = backend.device()
+    here = backend.device(recipe)
     if trains:
         backend.require_fit(recipe, here)
-    recipe, made = settle(recipe)
+    key, before = "model.load_in_4bit", []
+    if key in begun and recipe.origin[key] == "default":
+        recipe = replace(recipe, model=recipe.model.model_copy(update={"load_in_4bit": begun[key]}), origin={**recipe.origin, key: "decided"})
+        before = [Decision(key, begun[key], "as this training was begun")]
+    recipe, made = settle(recipe, trained_on=None if before else here)
+    made = [*before, *(decision for decision in made if not (before and decision.key == key))]
     config = load.model_folder(recipe.model, weights=False) / "config.json"
     leak = architecture.leaks(read_json(config)) if config.is_file() else None
     return recipe, here, {**decide(recipe, here, leak), **{decision.key: decision for decision in made}}

@@ -120,7 +120,7 @@ def _model(recipe: Recipe) -> tuple[str, Engine, frozenset[str], Any]:
     from alt_lite.decide import chosen, decide
     from alt_lite.model import backend, load
 
-    device = backend.device()
+    device = backend.device(recipe)
     decisions = decide(recipe, device)
     source, tokens = load.model_folder(recipe.model), load.load_tokens(recipe.model)
     precision = chosen(decisions, "eval.precision")

@@ -157,7 +157,7 @@ def test_other_versions_are_told_and_refused_while_a_training_is_unfinished(caps
     assert refused.value.fix.startswith("pip install trl==1.13.0, or --fresh")
     with pytest.raises(UserError, match="begun by the backend unsloth; here it would be transformers"):
         compare({**before, "backend": "unsloth"}, FACTS, unfinished=True)
-    with pytest.raises(UserError, match="begun in float16; this card computes in bfloat16"):
+    with pytest.raises(UserError, match="begun in float16; here it would compute in bfloat16"):
         compare({**FACTS, "computes_in": "float16"}, FACTS, unfinished=True)
     compare({**FACTS, "computes_in": "float16"}, FACTS)
     compare({**FACTS, "versions": {**FACTS["versions"], "datasets": "4.7.0"}}, FACTS, unfinished=True)

@@ -62,7 +62,7 @@ def build(
     tokens = _tokens(resolved, tokenizer, recipe)
     writer = resolved.data.assessor or ("endpoint" if resolved.endpoint.url else "template")
     if recipe and resolved.builds_rows:
-        decision = decide(resolved, backend.device())["data.assessor"]
+        decision = decide(resolved, backend.device(resolved))["data.assessor"]
         writer = decision.value
         say(str(decision))
     elif resolved.builds_rows and resolved.data.assessor is None and writer == "template":
@@ -183,7 +183,7 @@ def generate(
     backend.prepare_environment()
     judge = _guard(guard or ("world" if resolved.data.source == "tiny" else None), guard_model, resolved)
     if not resolved.endpoint.url:  # else the model is on the server
-        backend.require_fit(resolved, backend.device())
+        backend.require_fit(resolved, backend.device(resolved))
         resolved = settled(resolved)
     asked = (read_training_rows(rows.expanduser()) if rows else rows_for(resolved, look=True))[:limit]
     chosen_k = top_k if top_k is not None else (family.sampling.top_k if (family := FAMILIES.get(resolved.model.family)) else None) or 0

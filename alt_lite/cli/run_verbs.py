@@ -102,7 +102,7 @@ def doctor() -> None:
         say("alt-lite is not installed but run from a folder: the tested ranges are not known")
         required = []
     lines = [f"{'system':14} {platform.platform()}", *version_lines(package_versions(), required)]
-    lines.append(f"{'device':14} {here.name}{', bf16' if here.bf16 else ''}")
+    lines.append(f"{'device':14} {here.name}{', bf16' if here.bf16 or (here.kind == 'cpu' and backend.cpu_has_bf16()) else ''}")
     if shutil.which("nvidia-smi"):
         asked = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=False)
         lines.append(f"{'driver':14} {(asked.stdout or asked.stderr).strip().splitlines()[0] if (asked.stdout or asked.stderr).strip() else 'no answer'}")

@@ -35,6 +35,7 @@ class ModelSection(_Section):
     revision: str | None = Field(None, description="hub commit; null: the newest, and run.json records it")
     backend: Literal["auto", "unsloth", "transformers"] = Field("auto", description="what loads and trains the model")
     load_in_4bit: bool = Field(True, description="NF4 with double quantisation while training (QLoRA)")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="what is computed in; auto: bf16 where the processor or the card has it, the embedded model on a CPU in fp32")
     max_length: int | None = Field(32768, ge=16, description="longest row in tokens; longer rows are an error, never cut")
     gpu_gb: float | None = Field(None, gt=0, description="GPU memory that training needs, GB; null: runs on a CPU")
 

@@ -55,7 +55,13 @@ def _plain(recipe: Recipe, device: Device, folder: Path) -> Any:
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout, bias="none",
         target_modules=names, exclude_modules=unreached(names, folder), task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, lora, autocast_adapter_dtype=True)
+    adapted = get_peft_model(model, lora, autocast_adapter_dtype=True)
+    if load.training_dtype(device) != torch.float32:
+        # Autocast casts what goes into the adapter, which is trained in fp32; PEFT would cast each layer's input to fp32 before.
+        for module in adapted.modules():
+            if hasattr(module, "cast_input_dtype_enabled"):
+                module.cast_input_dtype_enabled = False
+    return adapted
 
 
 def draw(model: Any, seed: int) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 
 from alt_lite.config import Recipe
 from alt_lite.console import say
-from alt_lite.decide import CAPABILITY, Device
+from alt_lite.decide import CAPABILITY, Device, computing
 from alt_lite.errors import UserError
 from alt_lite.model import launchers
 
@@ -54,12 +55,22 @@ def prepare_environment() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def device() -> Device:
+def device(recipe: Recipe | None = None) -> Device:
     """Look at the machine; imports torch, and neither transformers nor Unsloth.
 
+    Args:
+        recipe: what will run on it, and so what it computes in; None: on a CPU in fp32, the exact way.
+
     Raises:
-        UserError: there is a GPU that cannot be used as it is.
+        UserError: there is a GPU that cannot be used as it is, or it does not compute in what is asked for.
     """
+    found = _device()
+    if recipe is None:
+        return replace(found, bf16=found.bf16 and found.kind == "cuda")
+    return computing(recipe, found)
+
+
+def _device() -> Device:
     import torch
 
     _require_loadable_torchvision()
@@ -83,7 +94,17 @@ def device() -> Device:
     if no_gpu:
         say(f"{no_gpu[0]}; everything runs on the CPU ({no_gpu[1]})")
     name = f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
-    return Device("cpu", name, psutil.virtual_memory().total, unsloth=unsloth_version(), no_gpu=no_gpu)
+    return Device("cpu", name, psutil.virtual_memory().total, cpu_has_bf16(), unsloth=unsloth_version(), no_gpu=no_gpu)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies matrices of bf16 with instructions of its own (AVX512-BF16, AMX): elsewhere torch
+    computes them in fp32, with a detour."""
+    import torch
+
+    # torch tells by these names since 2.5, though they are not public; another build may lack them.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(has() for has in asked if has)
 
 
 def require_capability(name: str, capability: tuple[int, int], built: Sequence[str] = ()) -> None:
@@ -170,7 +191,7 @@ def require_fit(recipe: Recipe, here: Device) -> None:
             "python -m alt_lite.recipe tiny runs here, on the CPU; model.backend=transformers trains this model on it all the same, in days",
         )
     if here.kind == "cpu":
-        say(f"{recipe.name} on a CPU: everything computes in fp32; what takes a GPU minutes takes days here (train.epochs and data.harmful make it shorter)")
+        say(f"{recipe.name} on a CPU: everything computes in {here.dtype}; what takes a GPU minutes takes days here (train.epochs and data.harmful make it shorter)")
         return
 
 

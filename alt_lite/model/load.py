@@ -112,10 +112,8 @@ def load_quantized(folder: Path, device: Device) -> PreTrainedModel:
 
 
 def load_full(folder: Path, device: Device, dtype: Any = None) -> PreTrainedModel:
-    """Load unquantised; on a CPU in fp32, which has no half-precision surprises."""
-    import torch
-
-    return _loaded(folder, device, dtype or (torch.float32 if device.kind == "cpu" else training_dtype(device)))
+    """Load unquantised, in what the device computes in unless `dtype` says otherwise."""
+    return _loaded(folder, device, dtype or training_dtype(device))
 
 
 def _loaded(folder: Path, device: Device, dtype: Any, **settings: Any) -> PreTrainedModel:
@@ -203,17 +201,16 @@ def in_four_bit(folder: Path, device: Device, asked: str) -> tuple[bool, str]:
 
     if asked != "auto":
         return asked == "4bit", "as asked"
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) * (2 if device.kind == "cpu" else 1)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) * (2 if device.dtype == "float32" else 1)
     free = free_bytes(torch.device(device.kind))
     return size > 0.75 * free, f"{size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
 
 
 def load_dequantized(folder: Path, device: Device) -> PreTrainedModel:
     """Load in NF4 and unpack every layer to full precision: the base that training really saw."""
-    import torch
 
     model = load_quantized(folder, device)
-    dtype = torch.float32 if device.kind == "cpu" else training_dtype(device)
+    dtype = training_dtype(device)
     dequantize_(model, dtype)
     for attribute in ("quantization_config", "_pre_quantization_dtype"):
         if hasattr(model.config, attribute):
@@ -265,12 +262,10 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
 
 
 def training_dtype(device: Device) -> Any:
-    """bf16 where the GPU has it, fp16 on older GPUs, fp32 on a CPU."""
+    """bf16 where the device has it, else fp16 on a GPU and fp32 on a CPU."""
     import torch
 
-    if device.kind == "cpu":
-        return torch.float32
-    return torch.bfloat16 if device.bf16 else torch.float16
+    return getattr(torch, device.dtype)
 
 
 def weights_digest(folder: Path) -> str:

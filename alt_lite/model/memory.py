@@ -99,10 +99,15 @@ def optimizer_bytes(shape: Shape, recipe: Recipe) -> int:
     return sum(n * (8 * size if size < 4096 else 2 * size + 8 * (-(-size // 256))) for size, n in adapter_tensors(shape, recipe)) + 2 * 4 * 256
 
 
+def width_of(device: Device) -> int:
+    """Bytes of a number that is computed with."""
+    return 4 if device.dtype == "float32" else 2
+
+
 def stream_width(recipe: Recipe, device: Device, backend: str) -> int:
     """Bytes of a number in embeddings, norms, head, and in what flows between layers while training."""
     if device.kind == "cpu":
-        return 4
+        return width_of(device)
     return (KEPT if device.bf16 else KEPT_FP16)[backend] if recipe.model.load_in_4bit else 2
 
 
@@ -113,7 +118,7 @@ def training(shape: Shape, recipe: Recipe, device: Device, rows: int, longest: i
     checkpointing computes once more. Unsloth is taken to need no more: it keeps checkpoints in the machine's memory and works in place; its
     loss is told to take no more than ours (model/unsloth.py).
     """
-    width, stream = (4 if device.kind == "cpu" else 2), stream_width(recipe, device, backend)
+    width, stream = width_of(device), stream_width(recipe, device, backend)
     tokens = max(longest, room(longest, rows, layout, recipe.model.max_length))
     apart = layout in ("padded", "grouped")
     # Rows together need a mask: of each row on itself where they are padded, of all on all where they lie end to end.
@@ -181,7 +186,7 @@ def generation(
     shape: Shape, recipe: Recipe, device: Device, free: int, precision: str, prompt: int = PROMPT, new: int = NEW, together: int | None = None,
 ) -> Peak:
     """Estimate the peak of an evaluation's generation, `together` prompts at once; null: as many as are chosen when the model is loaded."""
-    width = 4 if device.kind == "cpu" else 2
+    width = width_of(device)
     four_bit = precision == "4bit"
     weights = weight_bytes(shape, four_bit, width)
     # In 16 bit the tuned model is merged; in 4 bit the adapter, in fp32, stands beside the base.

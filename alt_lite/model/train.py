@@ -69,7 +69,7 @@ def effective_settings(recipe: Recipe, decisions: Decisions, device: Device, pla
         "max_grad_norm": train.max_grad_norm,
         "seed": train.seed,
         "data_seed": train.seed,
-        "bf16": device.kind == "cuda" and device.bf16,
+        "bf16": device.bf16,
         "fp16": device.kind == "cuda" and not device.bf16,
         "use_cpu": device.kind == "cpu",
         "gradient_checkpointing": train.gradient_checkpointing,
