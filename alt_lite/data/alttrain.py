@@ -21,6 +21,10 @@ from alt_lite.method import structure, wording
 from alt_lite.method.sentences import first_sentence, sentences
 
 __all__ = ["OUR_CHOICES", "Candidate", "Counts", "Plan", "Source", "act_row", "assess", "candidates", "convert", "make_row", "read_label", "select"]
+TEMPLATED = (
+    "steps that a source does not have (data.untraced=template): the request restated from the sentence that asks, and a sentence that it can be "
+    "answered, or the source's trace where that solves and restates nothing"
+)
 # Texts written for rows: (number of the row, text), in any order.
 Assessor = Callable[[Sequence[TrainingRow]], Iterable[tuple[int, str]]]
 _LONGEST_ASSESSMENT = 60  # words

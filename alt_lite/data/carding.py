@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from alt_lite.config import Recipe
-from alt_lite.data.alttrain import OUR_CHOICES
+from alt_lite.data.alttrain import OUR_CHOICES, TEMPLATED
 from alt_lite.data.card import Card
 from alt_lite.data.making import trained_texts
 from alt_lite.data.mixture import given
@@ -53,10 +53,11 @@ def made_card(
         }
     counts["Assessments"] = dict(sources[0].counts.assessments)
     counts |= {f"How texts were read{f' of {source.name}' if several else ''}": texts(source.table, source.counts) for source in sources}
+    choices = () if recipe.data.source == "r1act" else (*OUR_CHOICES, *([TEMPLATED] if any(source.counts.templated for source in sources) else []))
     counts["Languages"] = dict(Counter(row.language for row in rows))
     counts["Languages without a wording of their own, whose fixed sentences are English"] = without_wording(rows)
     return Card(
         name=name, source="; ".join(f"{source.table.origin}, {given(source)}" if several else source.table.origin for source in sources),
         recipe={**settings, "assessments": writer, **columns},
-        counts=counts, lengths=lengths, unit=unit, checked=overlap.counts, unchecked=unchecked, choices=() if recipe.data.source == "r1act" else OUR_CHOICES,
+        counts=counts, lengths=lengths, unit=unit, checked=overlap.counts, unchecked=unchecked, choices=choices,
     )

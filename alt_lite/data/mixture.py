@@ -42,7 +42,7 @@ def opened(recipe: Recipe) -> list[Source]:
     for place, (weight, wanted) in zip(places, [(1.0, 0), *((one.weight, number) for one, number in further)], strict=True):
         table = open_table(place, _NEEDS)
         if place.name not in PRESETS:
-            say(f"data: its rows hold prompts and responses: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}")
+            say(f"data: {'its rows' if len(places) == 1 else f'the rows of {place.name}'} hold prompts and responses: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}")
             if place.unlabelled and table.label and "label" not in table.columns:
                 say(f"data: {table.origin} has no column of labels; all its rows are {table.label}, as data.benign_from has it")
         if place is not places[0]:

@@ -36,7 +36,9 @@ _THEIRS = {"me": "them", "my": "their", "mine": "theirs", "myself": "themselves"
 _MINE = re.compile(r"\b(?:me|my|mine|myself)\b", re.IGNORECASE)
 _POLITE = re.compile(r"^(?:(?:please|kindly)\s+|(?:can|could|would|will) you (?:please |kindly )?)", re.IGNORECASE)
 _HOW = re.compile(r"^how (?:(?:do|can|could|should|would|might) (?:i|you|we|one)|to) (?:best )?(?=\w)", re.IGNORECASE)
-_ANY_CONTROL = re.compile(r"<\|[^|<>\n]{0,60}\|>|<｜[^｜<>\n]{0,60}｜>|</?(?:think(?:ing)?|s|mask|unk|pad|eos|bos|sep|cls)>|\[/?INST\]", re.IGNORECASE)
+_ANY_CONTROL = re.compile(r"<\|[^|<>\n]{0,60}\|>|<｜[^｜<>\n]{0,60}｜>|</?(?:s|bos|eos|pad|unk)>|\[/?INST\]", re.IGNORECASE)
+# Tokens that a request may speak of: their names stay, and the sentence whole.
+_NAMED_CONTROL = re.compile(r"</?(think|thinking|mask|sep|cls)>", re.IGNORECASE)
 # The mark or label at the head of a list's item, of a heading, of a form ("Question:").
 _HEAD = re.compile(r"^(?:[\s\-*#>•·+_=~|]+|\(?\d{1,3}[.)]\s+|(?:question|q|prompt|task|instruction|problem|user|human)\s*:\s*)+", re.IGNORECASE)
 _CUT = re.compile(r"[,;:—–](?=\s)")
@@ -45,6 +47,7 @@ _ASKED_LAST = re.compile(
     r"[,，;；] ?(?:then |and )?((?:how|what|which|who|whose|where|when|why|is|are|do|does|did|can|could|will|would|should|in what|at what|by how|for how|¿)\b[^,;?]*\?"
     r"|¿[^¿?]*\?|[^，；？]{6,40}？)$", re.IGNORECASE,
 )
+_AFTER_COMMA = re.compile(r"(?:[,;:]| [-–—]) (?:please )?([A-Za-z]+)\b")
 _SCRIPT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"\w")
 _CLOSED = re.compile(r"[.!?。！？…]$")
@@ -56,11 +59,12 @@ def understanding(prompt: str, language: str, key: str, controls: Collection[str
     Args:
         prompt: the request; of its first paragraph the sentence that asks, else the first.
         language: of the request; a language without a wording is quoted in English.
-        key: what chooses the wording: the row's id.
+        key: what chooses the wording, apart from that of the other steps: the row's id.
         controls: control tokens, which are never copied.
     """
     text = _asking(_without_controls(prompt, controls))
     tongue = language if language in wording.UNDERSTAND_TEXT else "en"
+    key = f"{key} understanding"
     if not _WORD.search(text):
         return wording.UNDERSTAND_NOTHING[tongue]
     if language == "en" and (told := _indirect(text, key)):
@@ -71,7 +75,7 @@ def understanding(prompt: str, language: str, key: str, controls: Collection[str
 
 def answerable(language: str, key: str) -> str:
     """Say that a benign request can be answered, in one of several wordings."""
-    return wording.choose(wording.ANSWERABLE.get(language, wording.ANSWERABLE["en"]), key)
+    return wording.choose(wording.ANSWERABLE.get(language, wording.ANSWERABLE["en"]), f"{key} answerable")
 
 
 def worked_out(trace: str, language: str) -> str:
@@ -88,6 +92,7 @@ def restates(sentence: str) -> bool:
 
 
 def _without_controls(prompt: str, controls: Collection[str]) -> str:
+    prompt = _NAMED_CONTROL.sub(r" \1 ", prompt)
     for control in sorted(controls, key=len, reverse=True):
         if control.strip():
             prompt = prompt.replace(control, " ")
@@ -101,7 +106,7 @@ def _asking(prompt: str) -> str:
         return ""
     lines = [_plain(sentence) for _, sentence in sentences(paragraphs[0])[:_LOOKED_AT]]
     lines = [line for line in lines if _WORD.search(line)]
-    asks = [line for line in lines if line.endswith(("?", "？")) or _order(line)]
+    asks = [line for line in lines if line.endswith(("?", "？")) or _order(line) or _orders_later(line)]
     # "Any ideas?" says less than what stands before it.
     asks = [line for line in asks if line == lines[0] or _SCRIPT.search(line) or "¿" in line or len(line.split()) >= _LEAST_ASKED]
     if lines and lines[0] not in asks and asks:
@@ -110,8 +115,11 @@ def _asking(prompt: str) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """A sentence in one line, without the marks of a list, a heading or emphasis."""
-    line = _HEAD.sub("", " ".join(sentence.split()))
+    """A sentence in one line, without the marks of a heading or emphasis; a list's items with commas."""
+    line = ""
+    for part in filter(None, (" ".join(part.split()) for part in sentence.splitlines())):
+        said = _HEAD.sub("", part)
+        line += (", " if said != part else " ") + said if line and said else said
     return re.sub(r"\*\*|__|`", "", line).strip()
 
 
@@ -120,6 +128,11 @@ def _order(line: str) -> str:
     said = _POLITE.sub("", line)
     first = re.match(r"[A-Za-z\-]+", said)
     return said if first and first.group().lower() in _ORDERS else ""
+
+
+def _orders_later(line: str) -> bool:
+    """Tell whether an order follows on what it is given: "Using a table, compare …"."""
+    return any(match[1].lower() in _ORDERS for match in _AFTER_COMMA.finditer(line))
 
 
 def _indirect(text: str, key: str) -> str:
@@ -150,6 +163,8 @@ def _quotable(text: str, language: str) -> str:
         return re.sub(r"^(¿?)(\w)", lambda match: match[1] + match[2].upper(), asked[1])  # "If it rains for a day, …, how wet is it?"
     if cut != text:
         return f"{cut.rstrip(' ,;:.—–，、；：')}…"
+    if language == "en":
+        text = text[0].upper() + text[1:]  # what stood behind "Question:"
     # The sentence's own full stop is the one that ends ours.
     return text if language == "en" and _CLOSED.search(text) else text.rstrip(".:：。; ") + ("." if language == "en" else "")
 

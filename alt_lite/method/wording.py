@@ -134,7 +134,7 @@ UNDERSTAND_NOTHING = {
 ANSWERABLE = {
     "en": (
         "So I can answer it directly.", "I'll give what is asked for, plainly.", "So I will provide a clear and helpful answer.",
-        "I can simply answer this in a few words.", "Now I'll write the answer as it is asked for.", "Let me answer it straight away.",
+        "I can simply answer this.", "Now I'll write the answer as it is asked for.", "Let me answer it straight away.",
     ),
     "es": ("Por eso puedo dar la respuesta directamente.", "Así que voy a dar una respuesta clara.", "Voy a explicar lo que se pide."),
     "zh": ("因此我可以直接回答。", "我会给出清楚的回答。", "我来按要求作答。"),
