@@ -35,6 +35,8 @@ def opened(recipe: Recipe) -> list[Source]:
     for place in places:
         if place.path is None:
             known(place.name)
+            if folder and not _of_its_own(place.name):
+                say(f"data: {folder} holds no copy of {place.name}, which is asked for at its public place")
         if not place.columns and holds_steps(given := place.path or Path(place.name)):
             ways = f"data.source={given} trains on them; data.columns=response=COLUMN,… builds a set of them all the same"
             raise UserError(f"{given} holds training rows, which are finished", ways if place is places[0] else "name a set of prompts and responses in data.benign_from")
@@ -69,14 +71,17 @@ def _sharing(recipe: Recipe) -> list[tuple[mixing.Further, int]]:
 
 def _copy(folder: Path, name: str) -> Path | None:
     """Find a source's copy in a folder of copies: `NAME.jsonl` and the like, or a folder `NAME`; None where it has none."""
-    if name not in PRESETS and Path(name).exists():
-        return None  # a file or folder of its own
+    if _of_its_own(name):
+        return None
     found = [path for path in sorted(folder.iterdir()) if is_copy(path, Path(name).name)]
-    if not found:
-        say(f"data: {folder} holds no copy of {name}, which is asked for at its public place")
-    elif len(found) > 1:
+    if len(found) > 1:
         say(f"data: {name}: {found[0].name} is read, {', '.join(path.name for path in found[1:])} not")
     return next(iter(found), None)
+
+
+def _of_its_own(name: str) -> bool:
+    """Tell whether a source is named by the path of its file or folder."""
+    return name not in PRESETS and Path(name).exists()
 
 
 def _local(folder: Path | None, name: str) -> str:

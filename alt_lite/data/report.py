@@ -28,6 +28,7 @@ def texts(table: Table, counts: Counts) -> dict[str, int]:
         "a word for nothing (None, nan, N/A) in an optional column, read as empty": len(table.noted.get(NOTHING, ())),
         "a trace in other tags than <think>, read as one": len(table.noted.get(TAGS, ())),
         "without a trace, kept for targets that need none": counts.untraced,
+        "whose trace opens with another sentence than one that restates the request; it is their understanding all the same (data.untraced=template writes one)": counts.unrestated,
         "with steps that their source does not have, written by template": counts.templated,
         **table.changes(),
         **{f"language {name!r} is not known; told by the prompt's script and words": number for name, number in counts.languages.most_common(5)},

@@ -13,6 +13,7 @@ from alt_lite.data.overlap import NearDuplicates, Overlap
 from alt_lite.data.rows import Label, TrainingRow, content_id
 from alt_lite.data.table import Table
 from alt_lite.errors import UserError
+from alt_lite.method import restating
 from alt_lite.method.targets import LABELS, TARGETS, needs_trace
 
 # Sources of at most so many rows are counted to their end where they have too few.
@@ -118,9 +119,12 @@ def _too_few(drawn: Sequence[_Drawn], target: str) -> UserError:
     if untraced:
         free = sorted((kind for kind in TARGETS if not any(needs_trace(kind, label) for label in LABELS) and not TARGETS[kind].needs), key=lambda kind: kind != "no_cot")
         ways.insert(min(len(ways), 1), f"data.target={free[0]} (or {', '.join(free[1:])}), which needs no trace, not as {target} does; data.untraced=template, which writes what is missing")
+    if untraced and untraced[0] is draws[0]:
         ways.append(f"data.columns=trace=COLUMN where one of the columns {', '.join(untraced[0].source.table.data.column_names[:20])} holds the traces")
     if any(reason.startswith(SPOKEN) for draw in lacking for reason, _ in why[draw]):
         ways.append("mend these conversations, or name other columns (data.columns=messages=COLUMN, or prompt=COLUMN,response=COLUMN)")
+    if any(reason.startswith(LONGER) for draw in lacking for reason, _ in why[draw]):
+        ways.append("a larger data.longest")
     if len(draws) > 1:
         ways.append("other weights in data.benign_from")
     return UserError("; ".join(texts), "; ".join([*ways, "another source"]).replace("; another", ", or another"))
@@ -196,6 +200,8 @@ class _Draw:
         counts.taken.update(f"{label}{', ' + style if style else ''}" for row in taken for style in [_style_of(row, table)])
         if plan.untraced == "template":
             counts.templated += sum(map(is_templated, taken))
+        else:
+            counts.unrestated += sum(bool(row.understanding) and not restating.restates(row.understanding) for row in taken)
         self.source.taken.extend(taken)
         return _Drawn(self, label, wanted, len(taken), sum(sizes.values()), rest)
 
