@@ -46,6 +46,8 @@ def test_control_tokens_are_never_copied():
     for control in ALL_CONTROLS:
         for text in told(f"Say {control} to <thi{control}nk> me.{control}"):
             assert not [name for name in ALL_CONTROLS if name in text], text
+    # A model's own, of a form that no other has; what is cut out puts no other one together.
+    assert restating.understanding("Say [EOT] to [E[EOT]OT].", "en", "1", {"[EOT]"}).endswith(' to [E OT].')
     assert told("<|im_start|>!") == {wording.UNDERSTAND_NOTHING["en"]}
 
 
