@@ -7,24 +7,21 @@ determines it, so that every run and every target of an ablation trains on the s
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alt_lite.config import Recipe
-from alt_lite.config.peek import holds_steps
+from alt_lite.config import Recipe, mixing
 from alt_lite.console import progress, say
 from alt_lite.data import cache
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows, read_training_rows
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.method import wording
-from alt_lite.rundir import append_jsonl, path_digest, read_json, read_rows, write_jsonl, write_text
+from alt_lite.rundir import append_jsonl, path_digest, places_of, read_json, read_rows, write_jsonl, write_text
 
 if TYPE_CHECKING:
     from alt_lite.data.alttrain import Assessor, Counts
     from alt_lite.data.overlap import Overlap
-    from alt_lite.data.sources import Place, Table
     from alt_lite.generate.engine import Engine
     from alt_lite.tokens.tokenizer import Plain, Tokens
 
@@ -37,6 +34,7 @@ _VERSION = 2
 # Sets of this process of which it was said that their overlap with an evaluation was not checked.
 _TOLD: set[Path] = set()
 _ASSESS_TOKENS = 1024
+_LONGEST_NAME = 80  # characters of a set's sources
 
 
 def rows_for(
@@ -106,30 +104,37 @@ def _fit(recipe: Recipe, rows: list[TrainingRow]) -> list[TrainingRow]:
     Raises:
         UserError: they do.
     """
-    from alt_lite.data.sources import PRESETS
     from alt_lite.method.targets import needs_trace
 
-    target, preset = recipe.data.target, PRESETS.get(recipe.data.source)
+    target = recipe.data.target
     lacking = sum(not row.understanding and needs_trace(target, row.label) for row in rows)
-    # Of a published set without traces encoding says it, row by row.
-    if lacking and recipe.builds_rows and not (preset and not preset.traces):
-        raise UserError(f"{lacking} of the set's {len(rows)} rows have no trace, which the target {target} needs", "data.target=no_cot, or fewer rows (data.harmful, data.benign), or a source with traces")
+    if lacking and recipe.builds_rows:
+        raise UserError(f"{lacking} of the set's {len(rows)} rows have no trace, which the target {target} needs", "data.target=no_cot, data.untraced=template, fewer rows (data.harmful, data.benign), or a source with traces")
     return rows
 
 
 def set_name(recipe: Recipe, assessor: str) -> str:
-    """Name a set by its source, its counts, its assessor and its seed."""
+    """Name a set by its sources, its counts, its assessor and its seed."""
     data = recipe.data
-    source = Path(data.source).stem if Path(data.source).suffix else data.source.replace("/", "_")
+    source = _short(data.source)
+    if data.benign_from:
+        named = "+".join([source, *(_short(mixing.further(text).name) for text in data.benign_from)])
+        source = named if len(named) <= _LONGEST_NAME else f"{source}+{len(data.benign_from)}"
     return f"{source}_{data.harmful}h_{data.benign}b_{assessor}_seed{data.seed}"
+
+
+def _short(source: str) -> str:
+    return Path(source).stem if Path(source).suffix else Path(source).name if Path(source).is_absolute() else source.replace("/", "_")
 
 
 def set_folder(recipe: Recipe, assessor: str) -> Path:
     """Where a set is kept: its name, with a hash of all that determines it."""
     data = recipe.section("data")
     kept = {key: data[key] for key in ("source", "revision", "columns", "harmful", "benign", "adversarial", "seed", "against")}
+    # Left out where they change nothing, so that the sets of versions without them are found again.
+    kept |= {key: data[key] for key in ("benign_from", "untraced", "longest") if data[key] != type(recipe.data).model_fields[key].default and data[key]}
     writer = {"self": [recipe.model.name, recipe.model.revision], "endpoint": [recipe.endpoint.url, recipe.endpoint.model]}.get(assessor)
-    files = [path_digest(Path(name)) for name in (recipe.data.path or recipe.data.source, *recipe.data.against)]
+    files = [path_digest(Path(name)) for name in (*places_of(recipe), *recipe.data.against)]
     return cache.root() / "sets" / f"{set_name(recipe, assessor)}_{content_id(_VERSION, kept, writer, files)}"
 
 
@@ -140,54 +145,42 @@ def build(recipe: Recipe, assessor: str, folder: Path, tokens: Tokens | Plain | 
     Raises:
         UserError: the source or the assessor cannot be had, or has too few usable rows.
     """
-    from alt_lite.data import alttrain
+    from alt_lite.data import alttrain, mixture
     from alt_lite.data.card import render
-    from alt_lite.data.report import told
-    from alt_lite.data.sources import PRESETS, open_table
+    from alt_lite.data.carding import made_card
     from alt_lite.families import ALL_CONTROLS
 
     data = recipe.data
-    if not data.columns and holds_steps(given := Path(data.path or data.source)):
-        raise UserError(f"{given} holds training rows, which are finished", f"data.source={given} trains on them; data.columns=response=COLUMN,… builds a set of them all the same")
-    table = open_table(place(recipe), ("prompt", "response", "label"))
-    say(f"data: building {set_name(recipe, assessor)} from {table.origin} ({len(table):,} rows)")
-    if data.source not in PRESETS:
-        say(f"data: its rows hold prompts and responses: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}")
+    sources = mixture.opened(recipe)
+    origins = ", ".join(f"{source.table.origin} ({len(source.table):,} rows)" for source in sources)
+    say(f"data: building {set_name(recipe, assessor)} from {origins}")
     overlap, unchecked = evaluation_prompts(data.against, recipe.eval.data)
     controls = tokens.controls if tokens else frozenset(ALL_CONTROLS)
-    counts = alttrain.Counts()
     if data.source == "r1act":
-        rows = [alttrain.act_row(c, table.response(c.index), table) for c in alttrain.candidates(table, counts)]
+        (source,) = sources
+        rows = [alttrain.act_row(c, source.table.response(c.index), source.table) for c in alttrain.candidates(source.table, source.counts)]
         for row in rows:
             if hit := overlap.find(row.prompt):
-                counts.overlap[f"{hit[0]} ({hit[1]}), kept as published"] += 1
+                source.counts.overlap[f"{hit[0]} ({hit[1]}), kept as published"] += 1
     else:
-        plan = alttrain.Plan(data.harmful, data.benign, data.seed, data.adversarial, data.target)
+        plan = alttrain.Plan(data.seed, data.adversarial, data.target, data.untraced, data.longest)
         with progress("data: select", data.harmful + data.benign) as bar:
-            rows = alttrain.select(table, plan, overlap, controls, counts, bar)
+            rows = alttrain.select(sources, plan, overlap, controls, bar)
         if not rows:
             raise UserError("data.harmful and data.benign are both 0", "ask for at least one row")
-        for line in told(table, rows, counts):
+        for line in mixture.told(sources):
             say(f"data: {line}")
         folder.mkdir(parents=True, exist_ok=True)  # before the long part
-        rows = _assessed(recipe, assessor, rows, folder, controls, counts, stop)
+        rows = _assessed(recipe, assessor, rows, folder, controls, sources[0].counts, stop)
     _TOLD.update([folder] if unchecked else [])
-    card = _card(recipe, assessor, table, rows, counts, overlap, unchecked, tokens)
+    card = made_card(recipe, set_name(recipe, assessor), assessor, sources, rows, overlap, unchecked, tokens)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / UNCHECKED, json.dumps(unchecked))
     write_text(folder / CARD, render(card))
     write_text(folder / ROWS, dump_rows(rows))
-    left_out = sum(counts.dropped.values()) + sum(counts.overlap.values())
+    left_out = sum(sum(source.counts.dropped.values()) + sum(source.counts.overlap.values()) for source in sources)
     say(f"data: {len(rows):,} rows, {left_out:,} of those looked at left out; why stands in {folder / CARD}")
     return rows
-
-
-def place(recipe: Recipe) -> Place:
-    """Where the recipe's source is asked for."""
-    from alt_lite.data.sources import Place, parse_columns
-
-    data = recipe.data
-    return Place(data.source, Path(data.path) if data.path else None, data.revision, parse_columns(data.columns))
 
 
 def evaluation_prompts(names: Sequence[str], copies: str | None = None) -> tuple[Overlap, dict[str, str]]:
@@ -349,39 +342,3 @@ def endpoint_of(recipe: Recipe, key: str = "endpoint.model") -> Any:
         raise UserError(f"{section.url} names {f'{len(models)} models: ' + ', '.join(models[:5]) if models else 'no model'}", f"{key}=NAME")
     say(f"endpoint: the model {models[0]}, the only one at {section.url}")
     return endpoint.Endpoint(section.url, models[0], section.key_variable, section.concurrency, timeout=section.timeout)
-
-
-def row_lengths(rows: Sequence[TrainingRow], tokens: Tokens | Plain | None) -> tuple[list[int], str]:
-    """Lengths of the rows as AltTrain trains them, or as they come where they hold no steps; prompt included,
-    in words where no tokenizer is at hand."""
-    texts = [
-        (row.prompt, row.understanding, row.assessment, row.reasoning, row.answer) if row.understanding else (row.prompt, row.source_trace, row.answer)
-        for row in rows
-    ]
-    if tokens is None:
-        return [sum(len(part.split()) for part in text) for text in texts], "words"
-    return [len(tokens.encode(["\n".join(text)])) for text in texts], "tokens"
-
-
-def _card(
-    recipe: Recipe, assessor: str, table: Table, rows: Sequence[TrainingRow], counts: Counts, overlap: Overlap, unchecked: dict[str, str],
-    tokens: Tokens | Plain | None,
-) -> Any:
-    from alt_lite.data.alttrain import OUR_CHOICES
-    from alt_lite.data.card import Card
-    from alt_lite.data.report import texts, without_wording
-
-    lengths, unit = row_lengths(rows, tokens)
-    writer = {"self": recipe.model.name, "endpoint": f"{recipe.endpoint.model or 'the only model'} at {recipe.endpoint.url}"}.get(assessor, "the template, no model")
-    keys = ("source", "path", "revision", "harmful", "benign", "adversarial", "seed")
-    settings = {f"data.{key}": value for key, value in recipe.section("data").items() if key in keys and value is not None}
-    return Card(
-        name=set_name(recipe, assessor), source=table.origin, recipe={**settings, "assessments": writer, "columns": json.dumps(table.columns)},
-        counts={
-            f"The source's {counts.rows:,} rows": dict(counts.labels), "Taken": dict(counts.taken),
-            "Looked at and left out": dict(+counts.dropped), "Left out for overlap": dict(counts.overlap), "Assessments": dict(counts.assessments),
-            "How texts were read": texts(table, counts), "Languages": dict(Counter(row.language for row in rows)),
-            "Languages without a wording of their own, whose fixed sentences are English": without_wording(rows),
-        },
-        lengths=lengths, unit=unit, checked=overlap.counts, unchecked=unchecked, choices=() if recipe.data.source == "r1act" else OUR_CHOICES,
-    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import progress, say
+from alt_lite.data.local import is_copy
 from alt_lite.data.rows import Task
 from alt_lite.decide import Decisions, Device, chosen
 from alt_lite.errors import UserError
@@ -18,7 +19,7 @@ from alt_lite.evals.attacks import FLIP
 from alt_lite.evals.judging.guards import PARTS, Guard
 from alt_lite.evals.judging.judges import ATTACK_SCORER, Judge
 from alt_lite.evals.runner import Settings
-from alt_lite.evals.tasks.benchmark import Benchmark, is_copy
+from alt_lite.evals.tasks.benchmark import Benchmark
 from alt_lite.families import FAMILIES, Family
 from alt_lite.generate.endpoint import Endpoint
 

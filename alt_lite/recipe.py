@@ -17,6 +17,7 @@ from typing import Any
 from alt_lite import pace, preflight, protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
 from alt_lite.console import progress, results, say
+from alt_lite.data.report import written_otherwise
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
 from alt_lite.dataset import rows_for, system_prompt
 from alt_lite.decide import Decision, Decisions, Device, chosen, decide
@@ -134,6 +135,8 @@ def check(
         f"  data: {len(rows)} rows ({labels['harmful']} harmful, {labels['benign']} benign), "
         f"{lengths[len(lengths) // 2]} tokens in the median, {lengths[-1]} at most; target {recipe.data.target}"
     )
+    for line in written_otherwise(rows, recipe.data.target, recipe.data.builds_rows and recipe.data.untraced == "template"):
+        say(f"  data: {line}")
     steps = len(layout.row_order(len(rows), recipe.train.epochs, recipe.train.batch_size, recipe.train.seed))
     if trains and (shorter := layout.warmup(recipe.train.warmup_steps, steps)) != recipe.train.warmup_steps:
         say(f"  train.warmup_steps = {shorter}: training has {steps} steps and would never reach its learning rate in {recipe.train.warmup_steps}")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alt_lite.config import Recipe
+from alt_lite.config import Recipe, mixing
 from alt_lite.console import say
 from alt_lite.errors import UserError
 
@@ -32,6 +32,8 @@ _NO_EFFECT = {
     "train.checkpoint_steps", "eval.base_from", "eval.batch_size", "model.gpu_gb", "endpoint.key_variable", "endpoint.concurrency",
     "endpoint.timeout",
 }
+# Keys that came later, with the value that changes nothing: runs of before them stay what they are.
+_LATER: dict[str, Any] = {"data.benign_from": [], "data.untraced": "leave_out", "data.longest": None}
 # What must be there for a stage to count as done, whatever its state says.
 _PRODUCT = {
     "data": "data/train.jsonl", "train": "adapter/adapter_model.safetensors", "merge": "merged/config.json",
@@ -269,15 +271,26 @@ def fingerprints(recipe: Recipe) -> dict[str, str]:
     chain = ""
     values = recipe.values()
     for stage in STAGES:
-        mine = {k: v for k, v in values.items() if k.partition(".")[0] in _READS[stage] and k not in _NO_EFFECT}
+        mine = {k: v for k, v in values.items() if k.partition(".")[0] in _READS[stage] and k not in _NO_EFFECT and not (k in _LATER and v == _LATER[k])}
         chain = _digest([chain, mine]) if mine else chain or _digest(recipe.model.name)
         result[stage] = chain
     return result
 
 
+def places_of(recipe: Recipe) -> list[str]:
+    """The paths at which the rows' sources lie where they are on this machine: local copies, else the sources' own names."""
+    data = recipe.data
+    further = [mixing.further(text).name for text in data.benign_from]
+    beside = [data.source] if further and data.path and Path(data.path).is_dir() else []
+    return [data.path or data.source, *beside, *further]
+
+
 def source_digest(recipe: Recipe) -> str | None:
-    """Hash the file, or list the saved folder, that the rows come from; None where the source is none here."""
-    return None if recipe.data.source == "tiny" else path_digest(Path(recipe.data.path or recipe.data.source))
+    """Hash the files, or list the saved folders, that the rows come from; None where no source is one here."""
+    if recipe.data.source == "tiny":
+        return None
+    found = [path_digest(Path(name)) for name in places_of(recipe)]
+    return found[0] if len(found) == 1 else _digest(found) if any(found) else None
 
 
 def path_digest(path: Path) -> str | None:

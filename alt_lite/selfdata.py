@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import progress, say
+from alt_lite.data.carding import row_lengths
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows
 from alt_lite.data.sampled import Method, Sample, before_guard, messages, row_seed, select
-from alt_lite.dataset import endpoint_of, row_lengths
+from alt_lite.dataset import endpoint_of
 from alt_lite.errors import UserError
 from alt_lite.generate.engine import Ask, Decoding, Engine, Response, here, served
 from alt_lite.rundir import RunDir, append_jsonl, read_rows, set_aside, write_jsonl, write_text

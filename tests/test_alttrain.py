@@ -299,7 +299,7 @@ def test_r1acts_set_keeps_its_rows_and_gets_its_system_prompt(tmp_path):
 
 def test_empty_traces_of_the_lrm_study_are_kept_for_the_targets_without_a_trace(tmp_path):
     rows = [{"prompt": f"Do the forbidden thing {word}.", "response": "<think>\n\n</think>\n\nI'm sorry, I can't assist with that request.", "data_type": "x"} for word in WORDS]
-    recipe = load_recipe("r1_1_5b", ["data.source=lrm_study", f"data.path={write(tmp_path / 'lrm.jsonl', rows)}", "data.harmful=25", "data.benign=0", "data.against=tiny"])
+    recipe = load_recipe("r1_1_5b", ["data.source=lrm_study", f"data.path={write(tmp_path / 'lrm.jsonl', rows)}", "data.harmful=25", "data.benign=0", "data.against=tiny", "data.target=no_cot"])
     made = dataset.rows_for(recipe)
     assert len(made) == 25 and all(row.label == "harmful" and not row.understanding for row in made)
 
@@ -534,8 +534,8 @@ def test_rows_without_a_trace_fill_up_where_the_target_needs_none(tmp_path, caps
 def test_a_target_may_need_traces_of_one_label_only():
     from alt_lite.method.targets import TARGETS, needs_trace
 
-    assert [label for label in ("harmful", "benign") if needs_trace("direct_refusal", label)] == ["benign"] and [label for label in ("harmful", "benign") if needs_trace("r1act", label)] == ["harmful"]
-    assert {kind for kind in TARGETS if not any(needs_trace(kind, label) for label in ("harmful", "benign"))} == {"no_cot", "short", "template", "safepath"}
+    assert [label for label in ("harmful", "benign") if needs_trace("natural", label)] == ["harmful"] and [label for label in ("harmful", "benign") if needs_trace("r1act", label)] == ["harmful"]
+    assert {kind for kind in TARGETS if not any(needs_trace(kind, label) for label in ("harmful", "benign"))} == {"no_cot", "short", "template", "safepath", "direct_refusal", "answer_only"}
 
 
 @pytest.mark.parametrize("prompts", [

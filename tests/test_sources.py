@@ -111,6 +111,8 @@ def test_a_folder_that_is_no_saved_set_is_refused(tmp_path):
 
 @pytest.mark.parametrize("preset, file, rows", [
     ("star1", "star1/star1_half.jsonl", 522), ("lrm_study", "lrm_safety_study/sft_train_nocot_first200.jsonl", 200),
+    ("self_instruct", "benign_instructions/self_instruct_seed_tasks.jsonl", 175), ("self_instruct_user", "benign_instructions/self_instruct_user_oriented.jsonl", 252),
+    ("gsm8k_train", "gsm8k/train_first1500.jsonl", 1500),
 ])
 def test_presets_open_real_copies(preset, file, rows):
     table = open_table(Place(preset, real.path(file)), ("prompt", "response", "label"))

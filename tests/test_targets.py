@@ -9,7 +9,7 @@ from alt_lite.data.rows import TrainingRow
 from alt_lite.dataset import rows_for
 from alt_lite.errors import UserError
 from alt_lite.method import structure, wording
-from alt_lite.method.targets import TARGETS, Mark, needs, render
+from alt_lite.method.targets import TARGETS, Mark, naturally_empty, needs, render
 from alt_lite.tokens.encode import encode_rows
 
 HARMFUL = TrainingRow(
@@ -99,7 +99,7 @@ def test_every_target_says_where_it_comes_from_and_is_a_choice_of_the_recipe():
 
 
 @pytest.mark.parametrize("kind, missing, label", [
-    ("alttrain", "assessment", "harmful"), ("natural", "source_trace", "benign"), ("answer_only", "source_trace", "benign"),
+    ("alttrain", "assessment", "harmful"), ("natural", "source_trace", "harmful"), ("answer_only", "answer", "benign"),
     ("short", "generated", "benign"), ("template", "category", "harmful"), ("natural", "source_answer", "harmful"),
 ])
 def test_a_missing_need_is_named_with_the_row(tokens, kind, missing, label):
@@ -109,6 +109,16 @@ def test_a_missing_need_is_named_with_the_row(tokens, kind, missing, label):
     assert not needs(whole, kind) and needs(bad, kind)
     with pytest.raises(UserError, match=f"row {bad.id}: target '{kind}' needs .*{missing}"):
         encode_rows(tokens, [bad], kind, None)
+
+
+@pytest.mark.parametrize("kind", ["direct_refusal", "answer_only", "natural"])
+def test_a_benign_row_without_a_trace_is_an_empty_trace_and_its_own_answer(tokens, kind):
+    bare = BENIGN.model_copy(update={"source_trace": ""})
+    assert written(bare, kind) == ANSWERED and not needs(bare, kind) and written(bare, kind) == written(bare, "no_cot")
+    assert naturally_empty(bare, kind) and not naturally_empty(BENIGN, kind) and not naturally_empty(bare, "alttrain")
+    # Encoding asserts that the trace is closed once and the text ends.
+    assert len(encode_rows(tokens, [bare, BENIGN, HARMFUL], kind, None)) == 3
+    assert not naturally_empty(HARMFUL.model_copy(update={"source_trace": ""}), "answer_only")
 
 
 def test_what_a_target_does_not_need_may_be_missing():

@@ -77,6 +77,7 @@ def _masked(recipe: config.Recipe, tokens: Tokens, data: Path | None, column: li
     """Encode the first `n` rows: the recipe's or a file's for its target, anybody's as they stand unless a target is named."""
     from alt_lite.config.peek import are_training_rows
     from alt_lite.data import spoken
+    from alt_lite.data.report import written_otherwise
     from alt_lite.data.sources import Place, open_table, parse_columns
     from alt_lite.dataset import rows_for
     from alt_lite.tokens.encode import encode_row, encode_rows
@@ -84,6 +85,8 @@ def _masked(recipe: config.Recipe, tokens: Tokens, data: Path | None, column: li
     target, answer = recipe.data.target, recipe.data.answer
     if data is None or (not column and are_training_rows(data)):
         picked = read_training_rows(data or rows) if data or rows else rows_for(recipe, look=True)
+        for line in written_otherwise(picked, target, not (data or rows) and recipe.builds_rows and recipe.data.untraced == "template"):
+            say(f"mask: {line}")
         yield from encode_rows(tokens, picked[:n], target, recipe.model.max_length, answer)
         return
     asked = recipe.origin["data.target"] == "command line"

@@ -19,19 +19,22 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Training se
 
 Tokenizer = Annotated[Path | None, typer.Option(help="a tokenizer's folder, to count tokens")]
 Against = Annotated[list[str] | None, typer.Option(help="benchmark, hub id, file, or tiny: prompts that must not be trained on; repeatable")]
-Columns = Annotated[list[str] | None, typer.Option(help="ours=theirs, e.g. prompt=question; label=harmful for a set of one label; repeatable")]
+Columns = Annotated[list[str] | None, typer.Option(help="ours=theirs of the source, e.g. prompt=question; label=harmful for a set of one label; repeatable")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="a recipe whose model, tokenizer and endpoint are used")]
 
 
 @app.command()
 def build(
     overrides: Overrides = None,
-    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, a hub id, a file or a folder")] = "safechain",
-    path: Annotated[Path | None, typer.Option(help="a local copy of the source")] = None,
+    source: Annotated[str, typer.Option("--from", help="safechain, star1, lrm_study, r1act, self_instruct, self_instruct_user, gsm8k_train, a hub id, a file or a folder")] = "safechain",
+    benign_from: Annotated[list[str] | None, typer.Option(help="further source of benign rows, NAME or NAME:WEIGHT; harmful rows alone then come from --from; repeatable")] = None,
+    path: Annotated[Path | None, typer.Option(help="a local copy of the source; with --benign-from a folder of copies NAME.jsonl, too")] = None,
     revision: Annotated[str | None, typer.Option(help="hub commit of the source")] = None,
     column: Columns = None,
     harmful: Annotated[int, typer.Option(min=0, help="harmful rows")] = 900,
     benign: Annotated[int, typer.Option(min=0, help="benign rows")] = 100,
+    untraced: Annotated[Literal["leave_out", "template"], typer.Option(help="rows without a trace: left out, or their missing steps are written by template")] = "leave_out",
+    longest: Annotated[int | None, typer.Option(min=1, help="most words of a row, its prompt and what is trained of it; default: any")] = None,
     adversarial: Annotated[float | None, typer.Option(min=0, max=1, help="share of adversarial prompts; default: the source's")] = None,
     seed: Annotated[int, typer.Option(min=0, help="which rows")] = 1995,
     assessor: Annotated[Literal["self", "endpoint", "template"] | None, typer.Option(help="who writes assessments; default: self on a GPU, endpoint where endpoint.url is given, else template")] = None,
@@ -46,11 +49,11 @@ def build(
     from alt_lite.model import backend
     from alt_lite.settle import settled
 
-    if path is None and Path(source).expanduser().exists():
+    if path is None and Path(source).expanduser().exists() and not (benign_from and Path(source).expanduser().is_dir()):
         path = Path(source)  # a set to build from, even where it is a JSONL, which a recipe takes for finished rows
     pairs = {
         "source": source, "path": path and path.expanduser(), "revision": revision, "columns": joined(column) if column else None, "harmful": harmful, "benign": benign,
-        "adversarial": adversarial, "seed": seed, "assessor": assessor, "against": joined(against) if against else None,
+        "adversarial": adversarial, "seed": seed, "benign_from": joined(benign_from) if benign_from else None, "untraced": untraced, "longest": longest, "assessor": assessor, "against": joined(against) if against else None,
     }
     given = [f"data.{key}={value}" for key, value in pairs.items() if value is not None]
     resolved = config.load_recipe(recipe or "r1_1_5b", [*given, *(overrides or [])])

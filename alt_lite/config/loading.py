@@ -15,12 +15,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from alt_lite.config import listed
+from alt_lite.config import listed, mixing
 from alt_lite.config.sections import SECTIONS, Origin, Recipe
 from alt_lite.errors import UserError
 
 # Keys that name files and folders, in which `~` is the home folder: no shell expands it behind `section.key=`.
-_PATHS = {"model.name", "data.source", "data.path", "data.against", "eval.data", "eval.base_from", "eval.guard"}
+_PATHS = {"model.name", "data.source", "data.benign_from", "data.path", "data.against", "eval.data", "eval.base_from", "eval.guard"}
 
 
 def recipe_folder() -> Path:
@@ -191,6 +191,8 @@ def _contradictions(sections: dict[str, Any]) -> list[str]:
         found.append("data.assessor: endpoint needs endpoint.url, e.g. endpoint.url=http://localhost:8000/v1")
     if sections["train"].layout == "packed" and sections["model"].max_length is None:
         found.append("train.layout: packed needs model.max_length, the length of a pack")
+    data = sections["data"]
+    found += mixing.problems(data.source, data.benign_from, data.builds_rows)
     return found
 
 

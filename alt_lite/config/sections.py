@@ -51,16 +51,19 @@ class LoraSection(_Section):
 
 
 class DataSection(_Section):
-    source: str = Field("safechain", description="tiny; safechain, r1act, star1, lrm_study; a hub id; a file or saved folder; a JSONL of TrainingRows")
-    path: str | None = Field(None, description="local copy of the source, used in place of the hub")
+    source: str = Field("safechain", description="tiny; safechain, r1act, star1, lrm_study, self_instruct, self_instruct_user, gsm8k_train; a hub id; a file or saved folder; a JSONL of TrainingRows")
+    benign_from: tuple[str, ...] = Field((), description="further sources, NAME or NAME:WEIGHT, that share data.benign; harmful rows alone then come from data.source")
+    path: str | None = Field(None, description="local copy of the source, used in place of the hub; with data.benign_from a folder of copies NAME.jsonl|json|csv|tsv|parquet, too")
     revision: str | None = Field(None, description="hub commit of the source; null: the newest, and the data card records it")
-    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data: prompt, response, label, category, language, input, system, trace, history, messages")
+    columns: tuple[str, ...] = Field((), description="ours=theirs, for own data (of data.source alone): prompt, response, label, category, language, input, system, trace, history, messages")
     target: Target = Field("alttrain", description="format of what is trained")
     answer: Literal["none", "template", "original"] | None = Field(None, description="after the trace: nothing after a refusal, the row's answer, the source's; null: as the target is published")
     system: str | None = Field(None, description="system prompt of every row; null: none, as DeepSeek advises for R1, and as Qwen3's template has it; source r1act: R1-Act's")
     harmful: int = Field(900, ge=0, description="harmful rows (AltTrain: about 900)")
     benign: int = Field(100, ge=0, description="benign rows (AltTrain: about 100)")
     skills: int = Field(0, ge=0, description="rows of plain skills (tiny only)")
+    untraced: Literal["leave_out", "template"] = Field("leave_out", description="rows without a trace where the target needs one: left out; or their missing steps are written by template")
+    longest: int | None = Field(None, ge=1, description="most words of a row, its prompt and what alttrain trains of it (Chinese and Japanese: characters); longer rows are left out; null: any")
     adversarial: float | None = Field(None, ge=0, le=1, description="share of adversarial prompts within each label; null: the source's own")
     against: tuple[str, ...] = Field(
         ("strongreject", "harmbench", "jbb", "jbb_benign", "xstest_safe", "xstest_unsafe", "wildjailbreak", "advbench", "malicious_instruct"),
@@ -69,6 +72,13 @@ class DataSection(_Section):
     assessor: Literal["self", "endpoint", "template"] | None = Field(None, description="writer of assessments; null: self on a GPU, endpoint where one is given, else template")
     seed: int = Field(1995, ge=0, description="which rows are drawn, and their order in the file")
     split_seed: int = Field(0, ge=0, description="tiny: which objects, verbs and phrasings fine-tuning never sees")
+
+
+    @property
+    def builds_rows(self) -> bool:
+        """Whether training rows are built from a set of prompts and responses, so that assessments are to be written;
+        `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs along."""
+        return self.source not in ("tiny", "r1act") and (bool(self.columns or self.path) or not peek.are_training_rows(Path(self.source)))
 
 
 class EndpointSection(_Section):
@@ -168,10 +178,7 @@ class Recipe:
 
     @property
     def builds_rows(self) -> bool:
-        """Whether training rows are built from a set of prompts and responses, so that assessments are to be written;
-        `tiny`, R1-Act's set and a JSONL of TrainingRows bring theirs along."""
-        source, set_of_own = self.data.source, bool(self.data.columns or self.data.path)
-        return source not in ("tiny", "r1act") and (set_of_own or not peek.are_training_rows(Path(source)))
+        return self.data.builds_rows
 
     @property
     def embedded(self) -> bool:

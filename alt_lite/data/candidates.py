@@ -55,6 +55,8 @@ class Counts:
     assessments: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)  # names in the source's column that are not known
     untraced: int = 0
+    unrestated: int = 0  # rows whose understanding, their trace's first sentence, is not read as one
+    templated: int = 0  # rows whose missing steps were written by template
 
 
 def read_label(text: object, column: str = "") -> tuple[Label, Style] | None:

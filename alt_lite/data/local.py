@@ -62,6 +62,13 @@ def is_data(path: Path) -> bool:
     return ending(path) in FORMATS
 
 
+def is_copy(path: Path, name: str) -> bool:
+    """Tell whether a path is that of a set's copy by its name: what stands before the format is the set's."""
+    if path.is_dir():
+        return path.name == name
+    return is_data(path) and path.name.lower().partition(ending(path))[0] == name.lower()
+
+
 def read_file(path: Path, header: tuple[str, ...] | None = None) -> Local:
     """Read a file by its ending.
 

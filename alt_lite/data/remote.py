@@ -40,8 +40,11 @@ class Layout(Protocol):
     def parquet(self) -> str | None: ...
 
 
-def download(path: str, to: Path) -> None:
+def download(path: str, to: Path, copy: str = "give a local copy") -> None:
     """Fetch a repository's file, OWNER/NAME/COMMIT/PATH, into `to`; it is there only where all of it came.
+
+    Args:
+        copy: how a local copy is given, for the fix.
 
     Raises:
         UserError: the host has no such file, or broke off.
@@ -53,19 +56,19 @@ def download(path: str, to: Path) -> None:
 
     host = os.environ.get("ALT_LITE_FILES_HOST")
     if not host and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        raise Unreachable("cannot reach the file host (HF_HUB_OFFLINE is set)", "unset it, or give a local copy")
+        raise Unreachable("cannot reach the file host (HF_HUB_OFFLINE is set)", f"unset it, or {copy}")
     url = f"{(host or FILES_HOST).rstrip('/')}/{path}"
     partial = to.with_name(f"{to.name}.partial")
     owner, name, _, file_path = path.split("/", 3)
     named, began, size = f"{owner}/{name}/{file_path}", time.monotonic(), 0
-    with asking(f"{host or 'the file host'} for {named}", "give a local copy"), httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
+    with asking(f"{host or 'the file host'} for {named}", copy), httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
         if answer.status_code != 200:
-            raise UserError(f"{named}: the file host answers {answer.status_code}", "give a local copy")
+            raise UserError(f"{named}: the file host answers {answer.status_code}", copy)
         with partial.open("wb") as file:
             for block in answer.iter_bytes():
                 size += file.write(block)
                 if (seconds := time.monotonic() - began) > _SECONDS and size / seconds < _SLOWEST:
-                    raise UserError(f"{named}: the file host sends less than {_SLOWEST} bytes a second", "give a local copy")
+                    raise UserError(f"{named}: the file host sends less than {_SLOWEST} bytes a second", copy)
     partial.rename(to)
 
 
@@ -88,7 +91,7 @@ def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) 
     with asking(f"the hub for {name}", copy):
         try:
             if layout and layout.files:
-                return load_dataset("json", data_files=str(_kept(layout.files)), split="train"), layout.files
+                return load_dataset("json", data_files=str(_kept(layout.files, copy)), split="train"), layout.files
             commit = HfApi().dataset_info(name, revision=revision or (layout.revision if layout else None), timeout=_SECONDS).sha
             return of_repository(load_dataset, name, layout, commit), f"{name}@{commit}"
         except (RepositoryNotFoundError, RevisionNotFoundError, DatasetNotFoundError, HFValidationError) as error:
@@ -101,12 +104,12 @@ def hub_set(name: str, revision: str | None, layout: Layout | None, local: str) 
             raise UserError(f"{name}: {one_line(error.__cause__ or error)}", copy) from error
 
 
-def _kept(path: str) -> Path:
+def _kept(path: str, copy: str) -> Path:
     """Fetch a repository's file once, into the cache."""
     kept = cache.root() / "files" / path
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        download(path, kept)
+        download(path, kept, copy)
     return kept
 
 

@@ -6,8 +6,9 @@ came from. A local copy at a given path takes the hub's place with the same code
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,15 @@ from alt_lite.console import say
 from alt_lite.data import local, remote
 from alt_lite.data.conversations import is_conversation
 from alt_lite.data.folders import read_folder
+from alt_lite.data.presets import PRESETS, Preset
 from alt_lite.data.rows import Label, summarise
 from alt_lite.data.table import Table
 from alt_lite.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+__all__ = ["PRESETS", "Place", "Preset", "known", "open_data", "open_table", "parse_columns"]
 
 # What our columns are often called elsewhere, tried in this order where no mapping is given, then in any case of letters.
 _ALIASES = {
@@ -45,55 +49,16 @@ _TRAINED = ("prompt", "response", "trace", "system", "input")
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A published set: its hub id, or the path of a repository's file at a commit, and which of its columns are ours.
-
-    `label` fixes every row's label where the set has no such column; `labelled` reads it off a row.
-    `traces` tells whether responses hold reasoning; `revision` is where the hub keeps a set in a form that
-    needs no script; `header` names the columns of a local CSV or TSV that has none;
-    `parquet` the repository's files, where a set of many configurations is read as one. No commit hash of these sets could be had when this
-    was written, so the one that is resolved is recorded; `data.revision` pins it.
-    """
-
-    hub: str
-    columns: Mapping[str, str]
-    config: str | None = None
-    split: str = "train"
-    label: Label | None = None
-    labelled: Callable[[str], Label] | None = None
-    traces: bool = True
-    files: str | None = None
-    revision: str | None = None
-    header: tuple[str, ...] | None = None
-    parquet: str | None = None
-
-
-PRESETS: dict[str, Preset] = {
-    "safechain": Preset("UWNSL/SafeChain", {"prompt": "instruction", "response": "response", "label": "label"}),
-    # R1-Act's refusals end at `</think>`, its benign rows hold no think tag (METHOD of arXiv 2508.00324).
-    "r1act": Preset(
-        "Yeonjun/R1-Act-train", {"prompt": "instruction", "response": "response"},
-        labelled=lambda response: "harmful" if "</think>" in response else "benign",
-    ),
-    "star1": Preset("UCSC-VLAA/STAR-1", {"prompt": "question", "response": "response", "category": "category"}, label="harmful"),
-    # Not on the hub: a file of the repository at a commit.
-    "lrm_study": Preset(
-        "thu-coai/LRM-Safety-Study", {"prompt": "prompt", "response": "response"}, label="harmful", traces=False,
-        files="thu-coai/LRM-Safety-Study/498ef37fca888a9587a34e156b7518f2ac9ce701/dataset/data/sft_train_nocot.json",
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a set is asked for: a preset, hub id or path; a local copy of it; a commit; a column mapping;
-    and by which setting a local copy is given."""
+    by which setting a local copy is given; and the label of its rows where no column and no preset tells it."""
 
     name: str
     path: Path | None = None
     revision: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     local: str = "data.path=FILE"
+    unlabelled: Label | None = None
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:
@@ -130,7 +95,7 @@ def open_table(place: Place, needs: Sequence[str] = ("prompt",)) -> Table:
     _require_text(data, columns, clashes, origin)
     _tell(clashes, origin, [name for name in clashes if name not in columns.values()], ", and nothing asks for it")
     labelled = preset.labelled if preset and "label" not in place.columns else None
-    return Table(data, columns, origin, label, labelled, preset.traces if preset else True)
+    return Table(data, columns, origin, label, labelled)
 
 
 def open_data(place: Place, preset: Preset | None) -> tuple[Dataset, str]:
@@ -154,13 +119,30 @@ def _opened(place: Place, preset: Preset | None) -> tuple[Dataset, str, dict[str
     elif path is not None:
         found, origin = local.read_file(path, preset.header if preset else None), str(path)
         data, clashes = local.dataset(found.table), found.clashes
-    elif preset is None and "/" not in place.name:
-        raise UserError(f"no data source {place.name!r}", f"one of {', '.join(PRESETS)}, a hub id (owner/name), or a file or folder that exists")
     else:
+        known(place.name)
         data, origin = remote.hub_set(place.name if preset is None else preset.hub, place.revision, preset, place.local)
+    if preset and preset.reshape:
+        shape = preset.reshape
+        again = local.gather(((number, shape(row)) for number, row in enumerate(data, 1)), "row")
+        data, clashes = local.dataset(again.table), again.clashes
     if len(data) == 0:
         raise UserError(f"{origin} holds no rows", "give a set with at least one row")
     return data, origin, clashes
+
+
+def known(name: str) -> None:
+    """See that a source's name is a preset, a file or folder, or may be a hub id.
+
+    Raises:
+        UserError: it is none of them; the nearest names are told.
+    """
+    path = Path(name)
+    if name in PRESETS or "/" in name or path.exists() or path.is_absolute() or local.is_data(path):
+        return
+    near = difflib.get_close_matches(name, PRESETS, n=3, cutoff=0.6)
+    asked = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(f"no data source {name!r}{asked}", f"one of {', '.join(PRESETS)}, a hub id (owner/name), or a file or folder that exists")
 
 
 def _tell(clashes: Mapping[str, list[str]], origin: str, names: Sequence[str], why: str) -> None:
@@ -188,6 +170,8 @@ def _columns(data: Dataset, place: Place, preset: Preset | None, origin: str, ne
             if found and not (ours == "label" and label):
                 columns[ours] = found
     _one_form(columns, given)
+    if not (label or "label" in columns or (preset and preset.labelled)):
+        label = place.unlabelled
     derived = label or (preset and preset.labelled)
     spoken = ("prompt", "response") if "messages" in columns else ()
     missing = [ours for ours in needs if ours not in columns and ours not in spoken and not (ours == "label" and derived)]

@@ -47,7 +47,6 @@ class Table:
     origin: str
     label: Label | None = None
     labelled: Callable[[str], Label] | None = None
-    traces: bool = True
     noted: dict[str, set[int]] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:

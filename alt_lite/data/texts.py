@@ -7,6 +7,9 @@ from typing import Any
 
 _HALF = re.compile("[\ud800-\udfff]")
 CARRIAGE, HALVES, NULS = "carriage returns", "half characters", "NUL characters"
+# Scripts without spaces between words, in which a character counts as one.
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_UNSPACED_MARKS = re.compile(r"[\u3000-\u303f\uff01-\uff0f\uff1a-\uff1f\u201c\u201d]")
 # What is told of each.
 BECAME = {CARRIAGE: "line breaks", HALVES: "\N{REPLACEMENT CHARACTER}", NULS: "\N{REPLACEMENT CHARACTER}"}
 
@@ -54,3 +57,8 @@ def clean_all(value: Any, halves_only: bool = False) -> tuple[Any, set[str]]:
 def may_hold_halves(raw: bytes) -> bool:
     """Tell whether a line of JSON may hold an escaped surrogate; most lines do not, and are not looked through."""
     return b"\\ud" in raw or b"\\uD" in raw
+
+
+def length(text: str) -> int:
+    """Count words by white space, in Chinese and Japanese characters."""
+    return len(_UNSPACED.findall(text)) + len(_UNSPACED_MARKS.sub(" ", _UNSPACED.sub(" ", text)).split())

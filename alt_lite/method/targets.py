@@ -55,7 +55,9 @@ class Target:
 
     `harmful` and `benign` give the pieces of a row of that label, from the row and its answer (None:
     there is to be none). `needs` names what a row must hold: fields, or `generated.NAME`, which
-    `data generate` writes; `needs_harmful` and `needs_benign` come on top. Invariants that encoding
+    `data generate` writes; `needs_harmful` comes on top. Rows of the labels in `natural` are written with
+    the source's own trace; a benign row whose source has none is an empty trace and its answer, which is
+    how its source wrote it. Invariants that encoding
     asserts: in rows of the labels in `closes` the trace is closed once, in all others never; with
     `ends` the last trained token is the end of the text, without it that token does not occur.
     """
@@ -65,7 +67,7 @@ class Target:
     source: str
     needs: tuple[str, ...] = ()
     needs_harmful: tuple[str, ...] = ()
-    needs_benign: tuple[str, ...] = ()
+    natural: tuple[str, ...] = ()
     answer: Answer = "template"
     closes: tuple[str, ...] = LABELS
     ends: bool = True
@@ -151,16 +153,16 @@ TARGETS: dict[str, Target] = {
     ),
     "direct_refusal": Target(
         lambda row, answer: _closed(wording.DIRECT_REFUSAL, answer), _natural, "DirectRefusal (arXiv 2503.00555); benign rows natural",
-        needs_benign=("source_trace",),
+        natural=("benign",),
     ),
     "no_cot": _both(lambda row: "", "no-CoT (arXiv 2505.15404): an empty trace; for benign rows too, our choice (answer_only keeps theirs)"),
     "answer_only": Target(
         lambda row, answer: _closed("", answer), _natural,
-        "the plain fine-tuning control: the same refusals after an empty trace, benign rows natural", needs_benign=("source_trace",),
+        "the plain fine-tuning control: the same refusals after an empty trace, benign rows natural", natural=("benign",),
     ),
     "natural": Target(
         _natural, _natural, "the source's own trace and answer, as SafeChain trains them (arXiv 2502.12025) and ThinkSafe its samples",
-        ("source_trace",), answer="original",
+        needs_harmful=("source_trace",), natural=LABELS, answer="original",
     ),
     "short": _both(lambda row: row.generated["short"], "short (arXiv 2505.15404): a trace written under a request to think briefly", "generated.short"),
     "template": _both(
@@ -176,19 +178,23 @@ TARGETS: dict[str, Target] = {
 def needs(row: Row, kind: str, answer: Answer | None = None) -> list[str]:
     """Name what the target needs and the row lacks."""
     target = TARGETS[kind]
-    by_label = target.needs_harmful if row.label == "harmful" else target.needs_benign
-    fields = [*target.needs, *by_label]
+    fields = [*target.needs, *(target.needs_harmful if row.label == "harmful" else ())]
     if target.ends and _answer_of(row, answer or target.answer) is not None:
         fields.append("source_answer" if (answer or target.answer) == "original" else "answer")
     return [name for name in fields if not _value(row, name)]
 
 
 def needs_trace(kind: str, label: str) -> bool:
-    """Tell whether the target writes something of the source's trace into rows of that label."""
+    """Tell whether rows of that label cannot be written as the target has them without the source's trace."""
     target = TARGETS[kind]
-    fields = {*target.needs, *(target.needs_harmful if label == "harmful" else target.needs_benign)}
+    fields = {*target.needs, *(target.needs_harmful if label == "harmful" else ())}
     # A refusal's reasoning is a fixed sentence, an answer's is the rest of the trace.
     return bool(fields & {"understanding", "source_trace", *(() if label == "harmful" else ("reasoning",))})
+
+
+def naturally_empty(row: Row, kind: str) -> bool:
+    """Tell whether the target writes an empty trace because the row's source has none."""
+    return row.label in TARGETS[kind].natural and not row.source_trace.strip()
 
 
 def _value(row: Row, name: str) -> str:

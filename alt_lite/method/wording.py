@@ -102,6 +102,46 @@ _BENIGN = {
 }
 _WHAT = {"es": "algo que puede hacer daño", "zh": "可能伤害他人的内容"}
 
+# How a trace restates a request, where the source wrote none: `restating` chooses the form that the request allows.
+# {what} is an order without its subject ("write a poem"), or the request itself between quotation marks.
+UNDERSTAND_ORDER = (
+    "Okay, so the user wants me to {what}.", "Okay, the user is asking me to {what}.", "The user wants me to {what}.",
+    "Alright, the user asks me to {what}.", "So the user would like me to {what}.",
+)
+UNDERSTAND_HOW = (
+    "Okay, so the user is asking how to {what}.", "The user wants to know how to {what}.", "Alright, the user asks how to {what}.",
+)
+UNDERSTAND_QUESTION = {
+    "en": (
+        "Okay, so the user is asking: \"{what}\"", "The user wants to know: \"{what}\"", "Alright, so the question is: \"{what}\"",
+        "Okay, the user asks this: \"{what}\"", "The question here is: \"{what}\"",
+    ),
+    "es": ("El usuario pregunta: «{what}».", "Bien, el usuario pregunta lo siguiente: «{what}».", "El usuario quiere saber esto: «{what}»."),
+    "zh": ("用户问的是：“{what}”。", "好的，用户想知道：“{what}”。", "用户在问：“{what}”。"),
+}
+UNDERSTAND_TEXT = {
+    "en": (
+        "Okay, so the user asks for this: \"{what}\"", "The user's request is: \"{what}\"", "Alright, the user wants this: \"{what}\"",
+        "The request here is: \"{what}\"",
+    ),
+    "es": ("El usuario pide lo siguiente: «{what}».", "Bien, el usuario quiere esto: «{what}».", "El usuario pide esto: «{what}»."),
+    "zh": ("用户的需求在这里，用户想要：“{what}”。", "好的，用户要求：“{what}”。", "用户请求：“{what}”。"),
+}
+UNDERSTAND_NOTHING = {
+    "en": "The user wants a reply to a short message.", "es": "El usuario quiere una respuesta a un mensaje breve.", "zh": "用户想得到对一条简短信息的回复。",
+}
+# The conditional step of a benign row whose source wrote no trace.
+ANSWERABLE = {
+    "en": (
+        "So I can answer it directly.", "I'll give what is asked for, plainly.", "So I will provide a clear and helpful answer.",
+        "I can simply answer this.", "Now I'll write the answer as it is asked for.", "Let me answer it straight away.",
+    ),
+    "es": ("Por eso puedo dar la respuesta directamente.", "Así que voy a dar una respuesta clara.", "Voy a explicar lo que se pide."),
+    "zh": ("因此我可以直接回答。", "我会给出清楚的回答。", "我来按要求作答。"),
+}
+# Before a solution that does not say that it is one.
+WORK_OUT = {"en": "Let me work it out step by step.", "es": "Voy a explicar esto paso a paso.", "zh": "我来一步一步地算。"}
+
 # Neutral words in place of an assessment, for the ablation that keeps its length and nothing else.
 _FILLER = {
     "en": ["this", "is", "one", "more", "sentence", "that", "stands", "here", "and", "adds", "nothing", "to", "the", "matter", "at", "hand", "in", "any", "way"],

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from alt_lite.config.peek import ending
 from alt_lite.console import say
 from alt_lite.data import places
-from alt_lite.data.local import is_data
+from alt_lite.data.local import is_copy
 from alt_lite.data.places import Origin, Reach, Source
 from alt_lite.data.rows import EvalPrompt, Label, Task, content_id
 from alt_lite.errors import UserError
@@ -77,13 +76,6 @@ def local_copy(folder: Path, name: str) -> Path | None:
     if len(found) > 1:
         say(f"  {name}: {found[0].name} is read, {', '.join(path.name for path in found[1:])} not")
     return next(iter(found), None)
-
-
-def is_copy(path: Path, name: str) -> bool:
-    """Tell whether a path is that of a benchmark's copy by its name: what stands before the format is the benchmark's."""
-    if path.is_dir():
-        return path.name == name
-    return is_data(path) and path.name.lower().partition(ending(path))[0] == name
 
 
 def load(benchmark: Benchmark, local: Path | None, limit: int | None, seed: int, reach: Reach | None = None) -> tuple[Task, Origin]:
