@@ -25,12 +25,14 @@ _tokenizers: dict[tuple[Any, ...], Tokens] = {}
 
 
 def model_folder(model: ModelSection, weights: bool = True) -> Path:
-    """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot, of
-    which `weights=False` fetches the small files only.
+    """Find the model's folder: the package's own weights, a local folder, what a GGUF file was unpacked into, or the
+    hub's snapshot, of which `weights=False` fetches the small files only.
 
     Raises:
         UserError: the weights are missing or cannot be had.
     """
+    from alt_lite.model.importing import from_gguf
+
     if model.name == EMBEDDED:
         folder = Path(__file__).resolve().parents[1] / "tiny" / "weights"
         if not (folder / "model.safetensors").is_file():
@@ -39,6 +41,8 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
     if Path(model.name).is_dir():
         require_one_model(Path(model.name))
         return Path(model.name)
+    if from_gguf.names_gguf(model.name):
+        return from_gguf.folder_of(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -57,7 +61,9 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
 
 def is_here(model: ModelSection) -> bool:
     """Whether the model's files lie in a folder already, all of them, and need not be fetched."""
-    return model.name == EMBEDDED or Path(model.name).is_dir()
+    from alt_lite.model.importing.from_gguf import names_gguf
+
+    return model.name == EMBEDDED or Path(model.name).is_dir() or names_gguf(model.name)
 
 
 def require_one_model(folder: Path) -> None:
