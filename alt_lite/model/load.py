@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import EMBEDDED, ModelSection
+from alt_lite.config.peek import names_gguf
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError, is_disk_full, is_out_of_memory
@@ -31,8 +32,6 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
     Raises:
         UserError: the weights are missing or cannot be had.
     """
-    from alt_lite.model.importing import from_gguf
-
     if model.name == EMBEDDED:
         folder = Path(__file__).resolve().parents[1] / "tiny" / "weights"
         if not (folder / "model.safetensors").is_file():
@@ -41,7 +40,9 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
     if Path(model.name).is_dir():
         require_one_model(Path(model.name))
         return Path(model.name)
-    if from_gguf.names_gguf(model.name):
+    if names_gguf(model.name):
+        from alt_lite.model.importing import from_gguf
+
         return from_gguf.folder_of(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -61,8 +62,6 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
 
 def is_here(model: ModelSection) -> bool:
     """Whether the model's files lie in a folder already, all of them, and need not be fetched."""
-    from alt_lite.model.importing.from_gguf import names_gguf
-
     return model.name == EMBEDDED or Path(model.name).is_dir() or names_gguf(model.name)
 
 

@@ -36,11 +36,6 @@ _MEMORY, _SMALL_FILES, _PROCESS = 4.5, 50_000_000, 300_000_000
 _told: set[Path] = set()
 
 
-def names_gguf(name: str) -> bool:
-    """Whether a model's name is that of a GGUF file, which need not be there; any file is taken for one."""
-    return Path(name).is_file() or (name.lower().endswith(".gguf") and not Path(name).is_dir())
-
-
 def require_file(name: str) -> Path:
     """Find the file, which is looked at no further than its first bytes.
 
@@ -83,8 +78,11 @@ def folder_of(model: ModelSection) -> Path:
 
 
 def record_of(model: ModelSection) -> dict[str, Any] | None:
-    """What is known of the file that a model's folder was made of; None where the model is no GGUF file."""
-    return dict(read_json(folder_of(model) / RECORD)) if names_gguf(model.name) else None
+    """What is known of the file that a model's folder was made of; None where the model is no GGUF file, or was not unpacked."""
+    path = Path(model.name)
+    digest = _known_digest(path) if path.is_file() else None
+    folder = _existing(path, digest, model.family) if digest else None
+    return dict(read_json(folder / RECORD)) if folder else None
 
 
 def _root() -> Path:
