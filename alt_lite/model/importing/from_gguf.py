@@ -192,36 +192,58 @@ def _make(header: Header, config: dict[str, Any], tokenizer: dict[str, Any], dig
 
 
 def _write_small_files(header: Header, config: dict[str, Any], tokenizer: dict[str, Any], folder: Path, model: ModelSection) -> str:
-    """Write tokenizer and configuration; gives what ends a text. That is the family's: a file's own entry may name the
-    token that begins a turn, as converters take it from another place.
+    """Write tokenizer and configuration; gives what ends a text. What begins and ends one is the family's: a file's own
+    entries may name the token that begins a turn, as converters take them from another place.
 
     Raises:
         UserError: no family fits the tokenizer and the template.
     """
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
     template, tokens = header.get("tokenizer.chat_template"), header.get("tokenizer.ggml.tokens")
-    pad = header.get("tokenizer.ggml.padding_token_id")
+    write_json(folder / "config.json", config)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, "model_max_length": config["max_position_embeddings"],
-        **({"pad_token": tokens[pad]} if pad is not None and 0 <= pad < len(tokens) else {}), **({"chat_template": template} if template else {}),
+        **({"chat_template": template} if template else {}),
     }
-    write_json(folder / "tokenizer_config.json", settings)
-    write_json(folder / "config.json", config)
+    pad, beginning = (_token(header, key, tokens) for key in ("padding", "bos"))
+    refused: list[UserError] = []
     quiet, console.quiet = console.quiet, True  # what is told of a tokenizer is told when the folder is used
     try:
-        found = tokenizers_io.load(folder, FAMILIES.get(model.family), model.name)
-    except UserError as error:
-        raise UserError(error.message.replace(str(folder), str(header.path)), error.fix.replace(str(folder), str(header.path))) from error
+        for first, last in _ends(set(tokens), model.family, beginning):
+            named = {"eos_token": last, **({"pad_token": pad} if pad and pad != last else {}), **({"bos_token": first} if first else {})}
+            write_json(folder / "tokenizer_config.json", {**settings, **named})
+            try:
+                found = tokenizers_io.load(folder, FAMILIES.get(model.family), model.name)
+            except UserError as error:
+                refused.append(error)
+                continue
+            if str(found.family.end) == last and first in (found.family.bos, None if found.family.bos else beginning):
+                break
+        else:
+            error = refused[0] if refused else header.refuse("has a chat template that fits no family by itself", "model.family=NAME; python -m alt_lite families lists them")
+            raise UserError(*(text.replace(str(folder), str(header.path)) for text in (error.message, error.fix))) from error
     finally:
         console.quiet = quiet
-    family = found.family
-    named = {"eos_token": str(family.end), "pad_token": str(found.fast.convert_ids_to_tokens(found.pad_id)), **({"bos_token": str(family.bos)} if family.bos else {})}
-    settings = {**settings, **named}
-    write_json(folder / "tokenizer_config.json", files.tokenizer_settings(settings, named, template) if template else settings)
-    ids = {"eos_token_id": found.end_id, "pad_token_id": found.pad_id, "bos_token_id": found.ids[family.bos] if family.bos else None}
+    settings |= {**named, "pad_token": str(found.fast.convert_ids_to_tokens(found.pad_id))}
+    write_json(folder / "tokenizer_config.json", files.tokenizer_settings(settings, {}, template) if template else settings)
+    ids = {"eos_token_id": found.end_id, "pad_token_id": found.pad_id, "bos_token_id": found.fast.convert_tokens_to_ids(first) if first else None}
     write_json(folder / "config.json", {**config, **ids})
     write_json(folder / "generation_config.json", {**ids, "eos_token_id": list(found.ends)})
-    return str(family.end)
+    return last
+
+
+def _token(header: Header, role: str, tokens: list[str]) -> str | None:
+    number = header.get(f"tokenizer.ggml.{role}_token_id")
+    return tokens[number] if number is not None and 0 <= number < len(tokens) else None
+
+
+def _ends(vocabulary: set[str], asked: str, beginning: str | None) -> list[tuple[str | None, str]]:
+    """What a text may begin and end with, by the families whose tokens are there; templates write both by these roles. Last,
+    what the file says that it begins with."""
+    able = [family for family in FAMILIES.values() if asked in ("auto", family.name) and set(family.controls) <= vocabulary]
+    pairs = [(str(family.bos) if family.bos else None, str(family.end)) for family in able]
+    pairs += [(beginning, str(family.end)) for family in able if not family.bos and beginning]
+    return list(dict.fromkeys(pairs)) or [(beginning, next(iter(vocabulary)))]  # of no family, as loading it will say
 
 
 def _write_weights(header: Header, folder: Path) -> tuple[str, str]:
