@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,13 @@ from pathlib import Path
 
 import architectures
 import pytest
-import real
 import small
 import test_export
 import test_export_architectures
 from test_export import logits_of, random_ids
 
-from alt_lite.config import ModelSection, load_recipe
-from alt_lite.errors import UserError
+from alt_lite.config import ModelSection
+from alt_lite.errors import UserError, is_disk_full
 from alt_lite.families import FAMILIES
 from alt_lite.model import load
 from alt_lite.model.exporting import export, gguf_file, gguf_rotary, gguf_vocab
@@ -188,12 +188,12 @@ def bad_files(llama: Path, tmp_path: Path) -> dict[str, tuple[Path, str, str]]:
     at = kind + 8 + len("output_norm.weight") + 4 + 8  # behind its name, and its one dimension
     one = np.ones(64 // 2, dtype=np.float32)
     return {
-        "missing": (tmp_path / "none.gguf", "there is no GGUF file", "its path"),
+        "missing": (tmp_path / "none.gguf", "there is no GGUF file", "give its path"),
         "text": (raw("text", b"hello, I am no model"), "is no GGUF file", "model.name takes"),
         "empty": (raw("empty", b""), "is no GGUF file", "model.name takes"),
         "pointer": (raw("pointer", b"version https://git-lfs.github.com/spec/v1\n"), "pointer of Git LFS", "git lfs pull"),
-        "cut": (raw("cut", data[:-1000]), "cut or damaged", "anew"),
-        "cut head": (raw("head", data[:3000]), "cut or damaged", "anew"),
+        "cut": (raw("cut", data[:-1000]), "it ends before what its head says", "anew"),
+        "cut head": (raw("head", data[:3000]), "it ends before what its head says", "anew"),
         "cut first bytes": (raw("first", data[:10]), "cut or damaged", "anew"),
         "type": (raw("type", data[:at] + (99).to_bytes(4, "little") + data[at + 4 :]), "of a type that the package gguf does not know", "-U gguf"),
         "unpackable": (raw("i8", data[:at] + (24).to_bytes(4, "little") + data[at + 4 :]), "does not unpack", "Q8_0"),
@@ -223,6 +223,31 @@ def test_bad_files_are_refused_in_one_line_before_a_weight_is_read(llama, tmp_pa
         assert not [found.name for found in (tmp_path / "cache").rglob("*") if found.name not in ("models", ".digests") and not found.name.endswith(".lock")], name
 
 
+def test_a_bad_file_leaves_with_a_users_error(llama, command, tmp_path):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(llama.read_bytes()[:-1000])
+    for verb in (["eval", path], ["mask", "--model", path, "--data", Path(__file__)]):
+        status, _, err = command(*verb)
+        assert status == 2 and err.splitlines()[-1].startswith("Fix:") and str(path) in err
+
+
+def test_a_full_disk_leaves_nothing_and_what_a_killed_process_left_is_taken_away(llama, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the largest file a process may write, as a full disk would
+    try:
+        with pytest.raises(Exception) as left:
+            folder_of(llama)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert is_disk_full(left.value) and not list((tmp_path / "cache").rglob("*.safetensors"))
+    made = folder_of(llama)
+    shutil.rmtree(made)
+    partial = made.with_name(f".{made.name}.partial")
+    partial.mkdir()
+    (partial / "adapter_config.json").write_text("{}")
+    assert sorted(path.name for path in folder_of(llama).iterdir())[0] == "config.json" and not partial.exists()
+
+
 def test_a_family_that_fits_nothing_is_refused_by_the_files_name(llama, tmp_path):
     path = changed(llama, tmp_path / "other.gguf", tokenizer__chat_template="{{ messages[0]['content'] }}!")
     with pytest.raises(UserError, match="chat template") as left:
@@ -238,7 +263,7 @@ def test_too_little_disk_or_memory_is_told_before(llama, tmp_path, monkeypatch):
     assert "ALT_LITE_CACHE" in left.value.fix
     monkeypatch.undo()
     monkeypatch.setenv("ALT_LITE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(from_gguf, "_MEMORY", 1e9)
+    monkeypatch.setattr(from_gguf, "_LARGEST", 10**9)
     with pytest.raises(UserError, match="of memory while it is unpacked"):
         folder_of(llama)
     assert not (tmp_path / "cache").exists()
@@ -337,3 +362,39 @@ def test_two_processes_at_once_make_one_folder(llama, tmp_path):
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert told[0][0] == told[1][0] and sum("is unpacked once" in err for _, err in told) == 1, told
+
+
+@pytest.mark.long
+def test_a_run_from_a_file_says_what_it_was_made_of(finished, tokens, command, tmp_path, monkeypatch):
+    """Trained, merged, evaluated and exported again; the base's name stands in the adapter, and its digest in run.json."""
+    from conftest import SMALL
+
+    monkeypatch.chdir(tmp_path)
+    path = write(finished / "merged", tmp_path / "base.gguf", tokens)
+    status, _, err = command("run", "tiny", f"model.name={path}", *SMALL, "eval.suite=tiny", "--run-dir", "run")
+    assert status == 0, err
+    manifest = json.loads(Path("run/run.json").read_text())
+    assert manifest["model"]["gguf"]["file"] == "base.gguf" and manifest["model"]["gguf"]["digest"] in str(folder_of(path))
+    assert json.loads(Path("run/adapter/adapter_config.json").read_text())["base_model_name_or_path"] == str(path)
+    for verb in (["eval", path, "--suite", "tiny", "eval.limit=2"], ["eval", "run/adapter", "--suite", "tiny", "eval.limit=2", "--out", "adapter"]):
+        status, _, err = command(*verb)
+        assert status == 0, err
+    assert Path("runs/eval_base/report.json").is_file()
+    status, out, err = command("export", "run", "--to", "hub,vllm")
+    assert status == 0 and "`base.gguf` (a GGUF file" in out and str(folder_of(path)) in out and "base_model:" not in out, out
+
+
+@pytest.mark.long
+@pytest.mark.skipif("ALT_LITE_SMOLLM2" not in os.environ, reason="ALT_LITE_SMOLLM2 names no SmolLM2-135M-Instruct.gguf")
+def test_smollm2_ends_its_turns_and_knows_the_capital_of_france():
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made = folder_of(Path(os.environ["ALT_LITE_SMOLLM2"]))
+    tokenizer = AutoTokenizer.from_pretrained(made)
+    assert (tokenizer.eos_token, tokenizer.bos_token) == ("<|im_end|>", None) and tokenizer.pad_token != tokenizer.eos_token
+    assert load.load_tokens(ModelSection(name=os.environ["ALT_LITE_SMOLLM2"])).family.name == "chatml"
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What is the capital of France?"}], add_generation_prompt=True, tokenize=False)
+    ids = torch.tensor([tokenizer(prompt, add_special_tokens=False).input_ids])
+    answer = AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32).generate(ids, max_new_tokens=16, do_sample=False)
+    assert tokenizer.decode(answer[0, ids.shape[1] :]) == "The capital of France is Paris.<|im_end|>"

@@ -30,9 +30,9 @@ from alt_lite.tokens import tokenizer as tokenizers_io
 RECORD = "gguf.json"  # in the folder: which file it was made of
 _VERSION = 1  # of how a folder is made: a change makes new ones
 _BLOCK = 1 << 24
-# Bytes for a parameter while it is unpacked (measured: in 16 bit once, and beside it what is being read and written), and for
-# everything else in the folder.
-_MEMORY, _SMALL_FILES, _PROCESS = 4.5, 50_000_000, 300_000_000
+# Bytes for a number of the largest tensor while that is unpacked, beside 2 for each of the model (measured on two files of
+# 135M: 13.9, and 1.8), and for all else in memory and in the folder.
+_LARGEST, _PROCESS, _SMALL_FILES = 14, 300_000_000, 50_000_000
 _told: set[Path] = set()
 
 
@@ -46,7 +46,7 @@ def require_file(name: str) -> Path:
     if not path.is_file():
         made = [folder for folder, record in _folders() if record.get("file") == path.name]
         kept = f"; what was made of it before is in {made[0]}, which is a model.name for new runs" if made else ""
-        raise UserError(f"there is no GGUF file {name}", f"its path, or back to where it was if a run goes on with it{kept}")
+        raise UserError(f"there is no GGUF file {name}", f"give its path, or put it back if a run goes on with it{kept}")
     gguf_config.require_magic(path)
     return path
 
@@ -142,7 +142,7 @@ def _require_room(header: Header) -> None:
     need = 2 * header.parameters + _SMALL_FILES
     if (free := free_disk(_root())) < need:
         raise header.refuse(f"takes {need / 1e9:.1f} GB when it is unpacked; {free / 1e9:.1f} GB of disk are free at {_root()}", "free some space, or set ALT_LITE_CACHE to a folder on a larger disk")
-    need = int(_MEMORY * header.parameters) + _PROCESS
+    need = 2 * header.parameters + _LARGEST * max(int(tensor.n_elements) for tensor in header.tensors.values()) + _PROCESS
     if (left := psutil.virtual_memory().available) < need:
         raise header.refuse(f"takes {need / 1e9:.1f} GB of memory while it is unpacked (estimate); {left / 1e9:.1f} GB are free", "close other programs; or a folder of the model in 16 bit")
 

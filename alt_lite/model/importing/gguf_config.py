@@ -99,7 +99,8 @@ def read(path: Path) -> Header:
             raise UserError(f"{path} holds tensors of a type that the package gguf does not know ({said})", "pip install -U gguf; or a file in another quantisation") from error
         if "we cannot handle" in said:
             raise UserError(f"{path} is of a version that the package gguf does not read ({said})", "a file made by a newer llama.cpp") from error
-        raise UserError(f"{path} is cut or damaged ({said})", _ANEW) from error
+        short = isinstance(error, IndexError) or any(word in said for word in ("reshape", "new type", "larger dtype", "mmap"))  # numpy's words
+        raise UserError(f"{path} is cut or damaged ({'it ends before what its head says' if short else said})", _ANEW) from error
     if parts > 1:
         raise header.refuse(f"is one of {parts} parts of a file", f"llama-gguf-split --merge {path.name} WHOLE.gguf, and name that")
     if kind == "adapter":
