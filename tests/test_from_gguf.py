@@ -328,6 +328,9 @@ def test_a_real_tokenizer_comes_back_with_the_same_ids(named, tmp_path):
         assert before.encode(text, add_special_tokens=False).ids == after.encode(text, add_special_tokens=False).ids, (name, text[:80])
         ids = before.encode(text, add_special_tokens=False).ids
         assert before.decode(ids, skip_special_tokens=False) == after.decode(ids, skip_special_tokens=False)
+    words = [before.decode([number]) for number in own["model"]["vocab"].values()]  # of which merges do not reach all
+    batches = (built.encode_batch_fast(words, add_special_tokens=False) for built in (before, after))
+    assert all(first.ids == second.ids for first, second in zip(*batches, strict=True))
     flags = {token["content"]: token["special"] for token in spec["added_tokens"]}
     assert set(flags) == set(added) and not any(flags[control] for control in tokens.family.trace_controls if control in flags)
     assert [token["id"] for token in spec["added_tokens"]] == sorted(token["id"] for token in own["added_tokens"])
