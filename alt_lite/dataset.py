@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import Recipe, mixing
+from alt_lite.config.peek import names_gguf
 from alt_lite.console import progress, say
 from alt_lite.data import cache
 from alt_lite.data.rows import TrainingRow, content_id, dump_rows, read_training_rows
@@ -69,7 +70,8 @@ def system_prompt(recipe: Recipe) -> str | None:
     """The system prompt of every row: the recipe's; R1-Act's own for its set, by the model's family."""
     if recipe.data.system or recipe.data.source != "r1act":
         return recipe.data.system
-    return wording.R1ACT_SYSTEM["llama" if "llama" in recipe.model.name.lower() else "qwen"]
+    name = Path(recipe.model.name).name if names_gguf(recipe.model.name) else recipe.model.name  # its folder may be llama.cpp's
+    return wording.R1ACT_SYSTEM["llama" if "llama" in name.lower() else "qwen"]
 
 
 def _tiny_rows(recipe: Recipe) -> list[TrainingRow]:

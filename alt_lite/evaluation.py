@@ -41,7 +41,7 @@ def asked_of(run: Path) -> Recipe:
 
 
 def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Path:
-    """Evaluate a merged folder, an adapter's folder, a hub id, `embedded`, or a server's URL on a suite; resumable.
+    """Evaluate a merged folder, an adapter's folder, a GGUF file, a hub id, `embedded`, or a server's URL on a suite; resumable.
 
     The model's run, when it lies in one, gives prompt format and split; else a recipe of the same model,
     else the recipe `tiny`. Gives the evaluation's folder, laid out like a run's, with `report.json`.
@@ -65,10 +65,10 @@ def evaluate(model: str | Path, suite: str | None = None, out: str | Path | None
     backend.prepare_environment()
     here = backend.device(recipe)
     decisions = decide(recipe, here)
-    label = f"{path.resolve().parent.name}_{path.name}" if in_run else recipe.endpoint.model or "server" if server else path.name
+    label = f"{path.resolve().parent.name}_{path.name}" if in_run else recipe.endpoint.model or "server" if server else path.stem if path.is_file() else path.name
     folder = RunDir(Path(out) if out else Path("runs") / f"eval_{label.replace('/', '_')}")
     folder.require_ours()
-    evaluated = str(path.resolve()) if path.is_dir() else name
+    evaluated = str(path.resolve()) if path.exists() else name
     _require_same_subject(folder, evaluated)
     if server:
         protocol.require_servable(recipe)

@@ -22,15 +22,18 @@ _PACKAGES = (*_TRAINING, "datasets", "alt-lite")
 
 def facts(recipe: Recipe, here: Device, decisions: Decisions) -> dict[str, Any]:
     """What run.json says beside the recipe: versions, device, model as loaded, decisions."""
+    from alt_lite.model.importing.from_gguf import record_of
     from alt_lite.model.load import load_tokens, model_folder, training_dtype, weights_digest
 
     folder = model_folder(recipe.model)
     # A hub snapshot's folder is named by its commit.
     commit = folder.name if folder.parent.name == "snapshots" else recipe.model.revision
+    file = record_of(recipe.model)
     return {
         "versions": package_versions(), "device": here.name, "backend": chosen(decisions, "model.backend"),
         "precision": chosen(decisions, "eval.precision"), "seed": recipe.train.seed, "embedded": recipe.embedded,
-        "computes_in": str(training_dtype(here)).removeprefix("torch."), "git_commit": _git_commit(), "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder)},
+        "computes_in": str(training_dtype(here)).removeprefix("torch."), "git_commit": _git_commit(),
+        "model": {"id": recipe.model.name, "commit": commit, "digest": weights_digest(folder), **({"gguf": file} if file else {})},
         "prompts": load_tokens(recipe.model).form,
         "decisions": {key: {"value": d.value, "reason": d.reason} for key, d in decisions.items()},
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 from alt_lite import pace, preflight, protocol, provenance, subjects
 from alt_lite.config import Recipe, load_recipe
+from alt_lite.config.peek import names_gguf
 from alt_lite.console import progress, results, say
 from alt_lite.data.report import written_otherwise
 from alt_lite.data.rows import Task, TrainingRow, dump_rows, read_training_rows
@@ -335,6 +336,11 @@ def _print_plan(recipe: Recipe, folder: RunDir, wanted: Sequence[str], fresh: bo
     if need:
         beyond = "; it does not fit a 24 GB card" if need > 24 else ""
         say(f"needs a CUDA GPU with about {need:g} GB (estimate){beyond}; this machine was not looked at")
+    if not recipe.embedded and names_gguf(recipe.model.name):
+        from alt_lite.model.importing import from_gguf
+
+        from_gguf.require_file(recipe.model.name)
+        say(f"{recipe.model.name} is a GGUF file, which the run unpacks once into the cache")
     plan = dict.fromkeys(STAGES, "todo") if fresh else folder.plan(recipe)
     results.print(f"{folder.path}: " + ", ".join(f"{stage} {plan[stage]}" for stage in wanted), markup=False)
 

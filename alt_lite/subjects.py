@@ -95,7 +95,7 @@ def source(recipe: Recipe, path: Path, weights: bool = True) -> Path:
     try:
         return load.model_folder(recipe.model.model_copy(update={"name": below}), weights)
     except UserError as error:
-        fix = f"base_model_name_or_path in {path / 'adapter_config.json'}: where the base lies, or its hub id" if "is no folder here" in error.message else error.fix
+        fix = f"base_model_name_or_path in {path / 'adapter_config.json'}: where the base lies, or its hub id" if "is no folder here" in error.message or "there is no GGUF file" in error.message else error.fix
         raise UserError(f"the adapter {path} needs its base {below}: {error.message}", fix) from error
 
 

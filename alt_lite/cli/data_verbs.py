@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def mask(
     name: Annotated[str | None, typer.Argument(help="a recipe's name or path; not needed with --model and --data")] = None,
     overrides: Overrides = None,
-    model: Annotated[str | None, typer.Option(help="a model's folder or hub id, of which tokenizer, chat template and config.json are read")] = None,
+    model: Annotated[str | None, typer.Option(help="a model's folder, GGUF file or hub id, of which tokenizer, chat template and config.json are read")] = None,
     data: Annotated[Path | None, typer.Option(help="anybody's rows: prompts and responses, conversations, or TrainingRows")] = None,
     column: Annotated[list[str] | None, typer.Option(help="ours=theirs, for --data: prompt, response, messages, trace, system, history")] = None,
     rows: Annotated[Path | None, typer.Option(help="a JSONL file of TrainingRows; default: the recipe's own")] = None,
@@ -42,7 +42,7 @@ def mask(
 ) -> None:
     """Show what training would see of a row, prompt and trained part apart.
 
-    `mask --model FOLDER_OR_HUB_ID --data FILE` shows it for any model and anybody's rows, without a recipe.
+    `mask --model MODEL --data FILE` shows it for any model and anybody's rows, without a recipe.
     """
     from alt_lite.families import FAMILIES
     from alt_lite.model.backend import prepare_environment
@@ -53,7 +53,7 @@ def mask(
     if name and "=" in name:  # the first override, where no recipe is named
         name, overrides = None, [name, *(overrides or [])]
     if not name and not (data and (model or tokenizer)):
-        raise UserError("whose rows, and which model?", "mask NAME of a recipe, or mask --model FOLDER_OR_HUB_ID --data FILE")
+        raise UserError("whose rows, and which model?", "mask NAME of a recipe, or mask --model MODEL --data FILE")
     if data and not data.expanduser().exists():  # before a hub is asked for the model
         raise UserError(f"no such file: {data}", "the path of a JSONL, JSON, CSV or Parquet file, or of a folder of such files")
     given = [*([f"model.name={model}"] if model else []), *(["model.family=auto"] if model or not name else [])]

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="a merged folder, an adapter's folder, a hub id, embedded, or a server's URL")],
+    model: Annotated[str, typer.Argument(help="a merged folder, an adapter's folder, a GGUF file, a hub id, embedded, or a server's URL")],
     overrides: Overrides = None,
     suite: Annotated[str | None, typer.Option(help="which tasks: quick, compact, safety, utility, full, r1act, thinksafe, tiny; default: what fits the model")] = None,
     out: Annotated[Path | None, typer.Option(help="the evaluation's folder; default runs/eval_NAME")] = None,

@@ -137,8 +137,7 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
 
     family = tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family]).family  # its template is the one trained with, or this is refused
     manifest = RunDir(run).manifest
-    local = recipe.embedded or Path(recipe.model.name).is_dir()
-    base = str(load.model_folder(recipe.model).resolve()) if local else recipe.model.name
+    base = str(load.model_folder(recipe.model).resolve()) if load.is_here(recipe.model) else recipe.model.name
     context = text_facts(read_json(run / "merged" / "config.json"))["max_position_embeddings"]
     script = serving.vllm_script(recipe, family, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
     write_text(folder / "vllm.sh", script)

@@ -107,3 +107,8 @@ def holds_steps(path: Path) -> bool:
     except (OSError, EOFError, ValueError, lzma.LZMAError):
         return False
     return isinstance(first, dict) and bool(set(first) & _OURS_ALONE)
+
+
+def names_gguf(model: str) -> bool:
+    """Whether a model's name is that of a GGUF file, which need not be there; any file is taken for one."""
+    return Path(model).is_file() or (model.lower().endswith(".gguf") and not Path(model).is_dir())

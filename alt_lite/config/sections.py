@@ -30,7 +30,7 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    name: str = Field(description="hub id, folder, or `embedded` for the model in this package")
+    name: str = Field(description="hub id, folder, GGUF file (unpacked once into the cache), or `embedded` for the model in this package")
     family: Family = Field("auto", description="prompt format and tags of the trace (python -m alt_lite families); auto: found in tokenizer, chat template and config.json")
     revision: str | None = Field(None, description="hub commit; null: the newest, and run.json records it")
     backend: Literal["auto", "unsloth", "transformers"] = Field("auto", description="what loads and trains the model")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alt_lite.config import EMBEDDED, ModelSection
+from alt_lite.config.peek import names_gguf
 from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError, is_disk_full, is_out_of_memory
@@ -25,8 +26,8 @@ _tokenizers: dict[tuple[Any, ...], Tokens] = {}
 
 
 def model_folder(model: ModelSection, weights: bool = True) -> Path:
-    """Find the model's folder: the package's own weights, a local folder, or the hub's snapshot, of
-    which `weights=False` fetches the small files only.
+    """Find the model's folder: the package's own weights, a local folder, what a GGUF file was unpacked into, or the
+    hub's snapshot, of which `weights=False` fetches the small files only.
 
     Raises:
         UserError: the weights are missing or cannot be had.
@@ -39,6 +40,10 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
     if Path(model.name).is_dir():
         require_one_model(Path(model.name))
         return Path(model.name)
+    if names_gguf(model.name):
+        from alt_lite.model.importing import from_gguf
+
+        return from_gguf.folder_of(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -57,7 +62,7 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
 
 def is_here(model: ModelSection) -> bool:
     """Whether the model's files lie in a folder already, all of them, and need not be fetched."""
-    return model.name == EMBEDDED or Path(model.name).is_dir()
+    return model.name == EMBEDDED or Path(model.name).is_dir() or names_gguf(model.name)
 
 
 def require_one_model(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from alt_lite.config.peek import names_gguf
 from alt_lite.evals.score import FLIP
 from alt_lite.families import FAMILIES
 from alt_lite.report import tables
@@ -86,7 +87,7 @@ def render(run: Path, name: str, metadata: Mapping[str, Any], system: str | None
 
 
 def _head(base: str, terms: Licence, values: Mapping[str, Any]) -> str:
-    published = base != "embedded" and not Path(base).is_dir()
+    published = base != "embedded" and not Path(base).is_dir() and not names_gguf(base)
     head: dict[str, Any] = {"license": terms.id, "library_name": "transformers", "pipeline_tag": "text-generation"}
     if published:
         head |= {"base_model": base, "base_model_relation": "finetune"}
@@ -99,6 +100,8 @@ def _head(base: str, terms: Licence, values: Mapping[str, Any]) -> str:
 def _of(base: str, manifest: Mapping[str, Any]) -> str:
     if base == "embedded":
         return "alt_lite's embedded model, a model organism of about a million parameters"
+    if file := manifest.get("model", {}).get("gguf"):
+        return f"`{file['file']}` (a GGUF file in {file['types'][0]}, unpacked to {file['dtype']})"
     commit = manifest.get("model", {}).get("commit")
     return f"`{base}`" + (f" at commit `{commit}`" if commit else "")
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from alt_lite.config import EMBEDDED, ModelSection
+from alt_lite.config.peek import names_gguf
 from alt_lite.console import say
 from alt_lite.errors import UserError
 
@@ -63,6 +64,11 @@ def base_metadata(model: ModelSection) -> dict[str, Any]:
     """The head of the base's own model card, where the card is here (a folder's, or the hub's cache)."""
     if model.name == EMBEDDED:
         return {}
+    if names_gguf(model.name):
+        from alt_lite.model.importing import from_gguf
+
+        named = (from_gguf.record_of(model) or {}).get("license")
+        return {"license": named} if named else {}
     path: Any = Path(model.name) / CARD
     if not Path(model.name).is_dir():
         from huggingface_hub import try_to_load_from_cache
