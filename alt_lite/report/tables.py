@@ -14,7 +14,7 @@ from alt_lite.console import results
 from alt_lite.evals.stats import detectable
 from alt_lite.method import structure
 from alt_lite.report.examples import Example, examples
-from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, cut_share, head_rows, single_rows
+from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, head_rows, single_rows, verdict_share
 from alt_lite.tokens.encode import IGNORED, Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -91,12 +91,13 @@ def _decoding(data: dict[str, Any]) -> str:
 
 
 def closing_lines(data: dict[str, Any]) -> list[str]:
-    without, n = cut_share(data)
+    without, cut, n = verdict_share(data)
     compared = data["comparisons"]
     lines = [] if not data["metrics"] else [
         f"rates with 95 % intervals; {f'p adjusted for {len(compared)} comparisons (Holm); ' if compared else ''}"
-        f"{without} of {n} responses cut, failed or without a verdict, which count as the event not being there; "
-        f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there",
+        f"{without} of {n} responses have no verdict (cut in the trace, unparsable or failed) and count as the event not being there; "
+        f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there; {cut or 'none'} {'was' if cut == 1 else 'were'} cut"
+        + (": a refusal or harm in the answer's part that is there counts, a skill's cut answer is wrong" if cut else ""),
     ]
     lines += agreement_lines(data)
     pairs = [entry["n_pairs"] for entry in data["comparisons"] if entry["attack"] is None]
