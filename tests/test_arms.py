@@ -163,9 +163,10 @@ def test_what_was_cut_in_its_answer_counts_as_what_is_there_and_in_its_trace_as_
         rows = {row.label.removeprefix("t: "): row for row in compare_rows(data, entries)}
         assert rows[metric].meaning == (f"{meaning} (A 28 cut, 2 unparsable; B 1 cut, 1 unparsable, 2 without a verdict)"), rows[metric]
         assert rows["answer_consistency"].meaning.startswith("better") and verdict_share(data) == (4, 29, 60)
-    rows = [{"id": kind, "prompt": "p", "trace": "t", "answer": answer, "finish": finish} for kind, answer, finish in (("answer", REFUSES, "length"), ("trace", None, "length"), ("failed", REFUSES, "error"))]
+    rows = [{"id": kind, "prompt": "p", "completion": COMPLIES, "trace": "t", "answer": answer, "finish": finish} for kind, answer, finish in (("answer", REFUSES, "length"), ("trace", None, "length"), ("failed", REFUSES, "error"))]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     status, out, _ = command("judge", tmp_path / "rows.jsonl", "--judge", "refusal")
+    # A run's row of a prompt that had opened the trace: cut in it, the completion holds no tag.
     assert status == 0 and [(line["id"], line["verdict"]) for line in map(json.loads, out.splitlines())] == [("answer", "full"), ("trace", None), ("failed", None)]
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from alt_lite.console import results
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
+from alt_lite.families import FAMILIES
 from alt_lite.generate.local import generate
 from alt_lite.generate.stream import stream
 from alt_lite.model import load
@@ -231,6 +233,9 @@ def test_a_growing_column_shows_the_end_of_a_long_text_and_the_final_one_all_of_
     with results.capture() as whole_table:
         results.print(growing.table(turn))
     assert last in whole_table.get() and "This is line 0 of [the trace]." in whole_table.get() and f"{len(ids)} tokens, cut" in whole_table.get()
+    assert whole_table.get().count("</think>") == 2 * answered
+    untraced = chat.Reply(replace(tokens, family=FAMILIES["qwen3"]), [], tokens.encode(["Line 0 of the answer."]), "stop")
+    assert growing._cell(untraced, 60, None).plain == "Line 0 of the answer."
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from alt_lite.console import results
 from alt_lite.evals.stats import detectable
+from alt_lite.families.splitting import between
 from alt_lite.method import structure
 from alt_lite.report.examples import Example, examples
 from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, head_rows, single_rows, verdict_share
@@ -154,17 +155,19 @@ def side_by_side(shown: list[Example]) -> Table:
     """Put before and after of each prompt beside each other, steps coloured."""
     table = Table("prompt", "base", "tuned", show_lines=True)
     for item in shown:
-        table.add_row(Text(f"{item.prompt}\n\n({item.title})"), response(item.base), response(item.tuned))
+        sides = [response(row["trace"], row["answer"], between(row["completion"], row["trace"], row["answer"])) for row in (item.base, item.tuned)]
+        table.add_row(Text(f"{item.prompt}\n\n({item.title})"), *sides)
     return table
 
 
-def response(row: dict[str, Any]) -> Text:
-    """Show a response: its trace with the steps coloured, then its answer."""
+def response(trace: str | None, answer: str | None, tag: str) -> Text:
+    """Show a response: its trace with the steps coloured, the `tag` that it wrote behind it, its answer."""
     text = Text()
-    if row["trace"]:
-        text.append_text(coloured_trace(row["trace"])).append("\n")
-    text.append("</think>\n" if row["answer"] is not None else "[cut in the trace]", style="dim")
-    return text.append(row["answer"] or "")
+    if trace:
+        text.append_text(coloured_trace(trace)).append("\n")
+    if answer is None:
+        return text.append("[no response]" if trace is None else "[cut in the trace]", style="dim")
+    return text.append(f"{tag}\n" if tag else "", style="dim").append(answer)
 
 
 def coloured_trace(trace: str) -> Text:
