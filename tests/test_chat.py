@@ -183,6 +183,13 @@ def test_what_is_shown_is_what_was_evaluated_where_memory_holds_it(finished, tmp
     assert choose(finished, recipe, "16bit", gpu, int(2.1 * size)).how == "adapter"
     assert choose(finished, recipe, "16bit", CPU, int(4.3 * size)).how == "adapter"  # in 32 bit there
     assert choose(finished, recipe, "16bit", CPU, int(4.6 * size)).how == "merged"
+    wide = tmp_path / "wide"  # the same model in fp32 takes twice the bytes on disk, and as many in memory
+    shutil.copytree(finished / "merged", wide / "merged")
+    shutil.copytree(finished / "adapter", wide / "adapter")
+    with (wide / "merged" / "model.safetensors").open("ab") as file:
+        file.truncate(2 * size)
+    write_json(wide / "merged" / "config.json", {**read_json(finished / "merged" / "config.json"), "dtype": "float32"})
+    assert [choose(wide, recipe, "16bit", here, int(free * size)).how for here, free in ((gpu, 2.3), (gpu, 2.1), (CPU, 4.6), (CPU, 4.3))] == ["merged", "adapter"] * 2
     four = choose(finished, recipe, "4bit", gpu, 100 * size)
     assert (four.how, four.reason) == ("adapter", "the run was evaluated in 4 bit")
     shutil.copytree(finished / "adapter", tmp_path / "adapter")

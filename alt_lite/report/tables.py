@@ -14,6 +14,8 @@ from alt_lite.console import results
 from alt_lite.evals.stats import detectable
 from alt_lite.families.splitting import between
 from alt_lite.method import structure
+from alt_lite.model.merging.proof import said
+from alt_lite.model.precision import bits
 from alt_lite.report.examples import Example, examples
 from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, head_rows, single_rows, verdict_share
 from alt_lite.tokens.encode import IGNORED, Encoded
@@ -71,15 +73,11 @@ def evaluated_line(data: dict[str, Any]) -> str:
         return "not evaluated"
     if not merge:
         return f"evaluated: one model by itself; {_decoding(data)}"
-    if merge["max_logit_difference"] is None:
-        proof = "only spot-checked" if merge["proved"] else "spot-checked, and NOT what it must be"
-    else:
-        proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
-        proof += f": logits within {merge['max_logit_difference']:.1g}, greedy outputs {merge['greedy_agreement']:.0%} equal"
+    proof = said(merge)
     how = f"{_decoding(data)}, same prompts"
     if data["run"]["precision"] == "4bit":
         return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {how}; the merged folder was not evaluated ({proof})"
-    return f"evaluated: the merged 16-bit model ({proof}) against the {merge['base']} base; {how}"
+    return f"evaluated: the merged {bits(merge.get('dtype', 'bfloat16'))} model ({proof}) against the {merge['base']} base; {how}"
 
 
 def _decoding(data: dict[str, Any]) -> str:
