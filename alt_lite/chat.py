@@ -19,7 +19,7 @@ from alt_lite.generate.stream import stream
 from alt_lite.model import backend, load
 from alt_lite.model.merging import merge
 from alt_lite.report.summary import manifest_of
-from alt_lite.rundir import write_jsonl
+from alt_lite.rundir import read_json, write_jsonl
 from alt_lite.tokens.encode import encode_prompt
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -83,8 +83,9 @@ def choose(run: Path, recipe: Recipe, precision: str | None, here: Device, free:
         UserError: neither can be had: there is no merged folder and no adapter.
     """
     merged = sum(path.stat().st_size for path in (run / "merged").glob("*.safetensors")) if (run / "merged" / "config.json").is_file() else 0
-    # Merged folders hold two bytes a parameter; on a CPU everything computes in four.
-    need = 2 * merged * (2 if here.dtype == "float32" else 1)
+    # Of both models, in the bytes of a number that is computed with.
+    stored = 4 if merged and read_json(run / "merged" / "config.json").get("dtype") == "float32" else 2
+    need = 2 * merged // stored * (4 if here.dtype == "float32" else 2)
     told = f"both in {'32' if here.dtype == 'float32' else '16'} bit take {need / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"
     if precision == "4bit":
         wanted = Shown("adapter", "the run was evaluated in 4 bit")

@@ -289,7 +289,7 @@ def _resumable(path: Path, writer: list[Any], write: Writer, bar: Callable[[int,
 
 
 def _ask_self(recipe: Recipe, asked: list[list[dict[str, str]]]) -> Iterator[tuple[int, str]]:
-    """The model to be tuned writes, in the 4 bit that it is trained in."""
+    """The model to be tuned writes, in the precision that it is trained in."""
     from alt_lite.generate.engine import here
     from alt_lite.model import backend, load
 

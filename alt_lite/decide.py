@@ -10,6 +10,8 @@ from alt_lite.errors import UserError
 
 # Volta, the oldest that Unsloth, Triton and bitsandbytes' 4 bit run on.
 CAPABILITY = (7, 0)
+# Of the free memory, for a merged model in fp32: base and merged model, and what a run has beside them, must fit.
+_MERGED_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def decide(recipe: Recipe, device: Device, leak: str | None = None) -> Decisions
     """
     made = [
         _backend(recipe, device), _dtype(recipe, device), layout(recipe, leak), _micro_batch(recipe), _suite(recipe, device), _guard(recipe, device),
-        _precision(recipe), _eval_batch(recipe, device), _assessor(recipe, device),
+        merge_dtype(recipe, device), _precision(recipe), _eval_batch(recipe, device), _assessor(recipe, device),
     ]
     return {decision.key: decision for decision in made}
 
@@ -152,6 +154,33 @@ def _guard(recipe: Recipe, device: Device) -> Decision:
     if device.kind == "cpu":
         return Decision(key, "none", "no GPU; eval.guard=Qwen/Qwen3Guard-Gen-0.6B forces one")
     return Decision(key, "Qwen/Qwen3Guard-Gen-0.6B", "the smallest guard that needs no permission")
+
+
+def merge_dtype(recipe: Recipe, device: Device, size: int | None = None, free: int = 0, fits_disk: bool = False) -> Decision:
+    """Decide what numbers the merged model is stored in.
+
+    Args:
+        size: bytes of the merged model in fp32; None: not known, so that 16 bit is taken. It is known once the model's files were
+            looked at (preflight.py).
+        free: bytes of memory that are free; `fits_disk` tells that the disk holds it so beside what a run needs.
+    """
+    key, given = "merge.dtype", recipe.merge.dtype
+    if given != "auto":
+        return Decision(key, given, "as asked")
+    if recipe.embedded:
+        return Decision(key, "float16", "as the embedded model ships")
+    if device.kind == "cuda":
+        if device.bf16 or device.capability is None:
+            return Decision(key, "bfloat16", "as this GPU computes" if device.bf16 else "float16 where the GPU has no bfloat16; this machine was not looked at")
+        return Decision(key, "float16", "this GPU has no bfloat16")
+    if size is None:
+        return Decision(key, "bfloat16", "float32 where memory and disk allow, seen when the model's size is known")
+    told = f"in float32 it takes {size / 1e9:.1f} GB"
+    if size > free * _MERGED_SHARE:
+        return Decision(key, "bfloat16", f"{told}, more than a quarter of the {free / 1e9:.1f} GB of free memory")
+    if not fits_disk:
+        return Decision(key, "bfloat16", f"{told}, which the disk does not hold beside what the run needs")
+    return Decision(key, "float32", f"no rounding to 16 bit: {told} of {free / 1e9:.1f} GB of free memory, and the disk holds it")
 
 
 def _precision(recipe: Recipe) -> Decision:

@@ -8,7 +8,7 @@ from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import console, say
-from alt_lite.decide import Decision, Decisions, Device, chosen, layout
+from alt_lite.decide import Decision, Decisions, Device, chosen, layout, merge_dtype
 from alt_lite.errors import UserError
 from alt_lite.model import memory
 from alt_lite.model.architecture import leaks
@@ -55,8 +55,11 @@ def look(recipe: Recipe, here: Device, decisions: Decisions, longest: int, run: 
     evaluation = memory.generation(shape, recipe, here, free, precision.value, new=new, together=chosen(decisions, "eval.batch_size"))
     for peak in ([fitted[1]] if fitted else []) + [evaluation]:
         console.print(preflight.bar(peak, free), soft_wrap=True)
-    need_disk(recipe, shape, folder, run)
     made = {}
+    stored = merge_dtype(recipe, here, 4 * shape.parameters, free, sum(_disk_parts(recipe, shape, folder, run, "float32").values()) <= free_disk(run))
+    if stored != decisions.get("merge.dtype"):
+        made[stored.key] = stored
+    need_disk(recipe, shape, folder, run, stored.value)
     if fitted and recipe.train.micro_batch_size is None and not recipe.embedded:
         made[fitted[0].key] = fitted[0]
     if recipe.eval.precision == "auto" and not recipe.embedded:
@@ -124,25 +127,35 @@ def free_memory(here: Device, backend: str) -> int:
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss
 
 
-def need_disk(recipe: Recipe, shape: Shape, folder: Path, run: Path) -> None:
+def need_disk(recipe: Recipe, shape: Shape, folder: Path, run: Path, merged: str) -> None:
     """Show the disk's parts, and refuse a run that would fill it.
 
     Args:
         folder: where the base's small files lie; its weights will, too.
         run: the run's folder, which need not be there yet.
+        merged: what the merged model is stored in.
 
     Raises:
         UserError: the disk of the run, or that of the download, is too small.
     """
     from alt_lite.report import preflight
 
-    parts = memory.disk(shape, recipe, downloads=not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")))
-    if "download" in parts and _disk_of(folder) != _disk_of(run):
-        _require(parts.pop("download"), folder, "the base model's weights", "free some space, or set HF_HOME to a folder on a larger disk")
+    parts = _disk_parts(recipe, shape, folder, run, merged)
+    if "download" not in parts and _downloads(folder):
+        _require(memory.disk(shape, recipe, downloads=True)["download"], folder, "the base model's weights", "free some space, or set HF_HOME to a folder on a larger disk")
     console.print(preflight.disk(parts, free_disk(run)), soft_wrap=True)
     later = memory.disk(shape, recipe, downloads=False, exports=True)["export"]
     say(f"  export --to gguf would take {preflight.size(later)} of disk more (f16 and q8_0; estimate)")
     _require(sum(parts.values()), run, f"a run of {recipe.name}", "free some space, or put the run elsewhere with --run-dir")
+
+
+def _disk_parts(recipe: Recipe, shape: Shape, folder: Path, run: Path, merged: str) -> dict[str, int]:
+    """What a run fills of its own disk; a download to another one is none of it."""
+    return memory.disk(shape, recipe, _downloads(folder) and _disk_of(folder) == _disk_of(run), merged=merged)
+
+
+def _downloads(folder: Path) -> bool:
+    return not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin"))
 
 
 def _require(need: int, where: Path, what: str, fix: str) -> None:

@@ -220,7 +220,7 @@ def data_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decision
 
 
 def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
-    """Fine-tune the adapter in 4 bit; goes on from the last whole checkpoint."""
+    """Fine-tune the adapter; goes on from the last whole checkpoint."""
     from alt_lite.model import embeddings, layout, train
     from alt_lite.model.load import load_tokens, model_folder
     from alt_lite.tokens.encode import encode_rows
@@ -240,7 +240,7 @@ def train_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
 
 
 def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisions, stop: Stop) -> None:
-    """Merge the adapter into a 16-bit folder and compare it with base + adapter."""
+    """Merge the adapter into a whole folder and compare it with base + adapter."""
     from alt_lite.model.load import load_tokens
     from alt_lite.model.merging import merge
     from alt_lite.tokens.encode import encode_prompt, row_messages
@@ -248,8 +248,8 @@ def merge_stage(recipe: Recipe, folder: RunDir, here: Device, decisions: Decisio
     tokens = load_tokens(recipe.model)
     rows = read_training_rows(folder.path / "data" / "train.jsonl")[:_MERGE_PROMPTS]
     prompts = [encode_prompt(tokens, row_messages(row)) for row in rows]
-    proof = merge.merge(recipe, folder.path / "adapter", folder.path / "merged", tokens, prompts, here)
-    folder.note(merge=merge.proof_facts(proof))
+    proof = merge.merge(recipe, folder.path / "adapter", folder.path / "merged", tokens, prompts, here, chosen(decisions, "merge.dtype"))
+    folder.note(merge=proof.facts)
     say(f"merge: {proof}")
 
 

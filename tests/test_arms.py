@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from alt_lite.errors import UserError
 from alt_lite.evals import runner, score
 from alt_lite.evals.estimate import Estimate
 from alt_lite.evals.judging.judges import JUDGES
+from alt_lite.evals.runner import judge_row
 from alt_lite.generate.engine import Response
 from alt_lite.recipe import run
 from alt_lite.rundir import read_json, read_rows, write_json
@@ -102,8 +104,8 @@ def test_the_running_estimate_counts_plain_prompts_by_the_rule_judge():
 def test_what_is_cut_is_flagged_for_one_model_too(tmp_path, command):
     status, out, _ = command("eval", "embedded", "--out", tmp_path / "e", "eval.tasks=harm_objects", "eval.limit=8", "eval.max_new_tokens=5")
     row = next(line for line in out.splitlines() if "harmful_rate" in line)
-    assert status == 0 and "0.0 % [" in row and "100.0 % the other way (8 cut)" in row and "responses cut, failed or without a verdict" in out
-    assert "100.0 % the other way (8 cut)" in (tmp_path / "e" / "report.md").read_text()
+    assert status == 0 and "0.0 % [" in row and "100.0 % the other way (8 cut, 8 without a verdict)" in row and re.search(r"(\d+) of \1 responses have no verdict .* \1 were cut", " ".join(out.split()))
+    assert "100.0 % the other way (8 cut, 8 without a verdict)" in (tmp_path / "e" / "report.md").read_text()
     assert read_json(tmp_path / "e" / "report.json")["run"]["seconds"] > 0
 
 
@@ -141,6 +143,31 @@ def test_a_comparison_shows_the_values_that_its_change_is_between():
     assert consistency.meaning.endswith("(A 2 unparsable; B 6 unparsable of 6)")
     assert structure.n == "6" and "[" in structure.base and "[" in structure.tuned
     assert rows["refusal_rate"].meaning.endswith("(A 6 unparsable; B 6 unparsable)")
+
+
+def test_what_was_cut_in_its_answer_counts_as_what_is_there_and_in_its_trace_as_nothing(tmp_path, command):
+    """Base complies at length and is cut; tuned refuses. The change is clear, and nothing is flagged as without a verdict."""
+    from alt_lite.report.rows import compare_rows, verdict_share
+
+    def table(kind, text, *cut):
+        rows = [
+            {"id": str(n), "task": "t", "prompt_id": str(n), "sample": 0, "attack": None, "language": "en", "label": "harmful", "completion": "", "finish": "length" if n in cut else "stop",
+             "trace": "This request is harmful.", "answer": text if n < 28 else None, "n_tokens": 5} for n in range(30)
+        ]
+        return score.series_of(kind, ["refusal@2"], rows, [judge_row(row, "refusal@2", JUDGES["refusal@2"]) for row in rows])
+
+    for kind, metric, meaning in (("harm", "refusal_rate", "better"), ("over_refusal", "over_refusal_rate", "worse")):
+        before, after, clusters = table(kind, COMPLIES, *range(28)), table(kind, REFUSES, 29), {str(n): str(n) for n in range(30)}
+        data = {"metrics": [entry for name, found in (("x", before), ("y", after)) for entry in score.metrics(name, "t", found, clusters, False)]}
+        entries = score.adjust(score.comparisons("x", "y", "t", before, after, clusters, False))
+        rows = {row.label.removeprefix("t: "): row for row in compare_rows(data, entries)}
+        assert rows[metric].meaning == (f"{meaning} (A 28 cut, 2 unparsable; B 1 cut, 1 unparsable, 2 without a verdict)"), rows[metric]
+        assert rows["answer_consistency"].meaning.startswith("better") and verdict_share(data) == (4, 29, 60)
+    rows = [{"id": kind, "prompt": "p", "completion": COMPLIES, "trace": "t", "answer": answer, "finish": finish} for kind, answer, finish in (("answer", REFUSES, "length"), ("trace", None, "length"), ("failed", REFUSES, "error"))]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, out, _ = command("judge", tmp_path / "rows.jsonl", "--judge", "refusal")
+    # A run's row of a prompt that had opened the trace: cut in it, the completion holds no tag.
+    assert status == 0 and [(line["id"], line["verdict"]) for line in map(json.loads, out.splitlines())] == [("answer", "full"), ("trace", None), ("failed", None)]
 
 
 def test_a_stopped_evaluation_keeps_its_seconds_and_the_next_call_adds_to_them(tmp_path, monkeypatch):

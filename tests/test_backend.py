@@ -57,6 +57,17 @@ def test_a_forced_backend_is_taken_or_refused_with_a_way_out(monkeypatch, capsys
     assert "model.backend=transformers trains this model" in told.value.fix
 
 
+@pytest.mark.parametrize("name, device, value, reason", [
+    ("tiny", Device("cpu", "CPU", 0), "float16", "ships"), ("r1_7b", Device("cuda", "A100", 0, True, (8, 0)), "bfloat16", "as this GPU computes"),
+    ("r1_7b", Device("cuda", "T4", 0, False, (7, 5)), "float16", "no bfloat16"), ("r1_7b", Device("cuda", "not looked at", 0), "bfloat16", "not looked at"),
+    ("r1_7b", Device("cpu", "CPU", 0), "bfloat16", "float32 where memory and disk allow"),
+])
+def test_what_the_merged_model_is_stored_in_is_decided_and_says_why(name, device, value, reason):
+    made = decide(load_recipe(name), device)["merge.dtype"]
+    assert made.value == value and reason in made.reason
+    assert decide(load_recipe(name, ["merge.dtype=float32"]), device)["merge.dtype"].value == "float32"
+
+
 @pytest.mark.parametrize("device, half, other", [(T4, "fp16", "bf16"), (ADA, "bf16", "fp16")])
 def test_half_precision_is_the_cards_own(device, half, other):
     """Traps 9 and 12: trl would take bf16 on a T4, Unsloth's defaults would take neither; a loss kind and

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from alt_lite.console import results
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.evaluation import recipe_of
+from alt_lite.families import FAMILIES
 from alt_lite.generate.local import generate
 from alt_lite.generate.stream import stream
 from alt_lite.model import load
@@ -181,6 +183,13 @@ def test_what_is_shown_is_what_was_evaluated_where_memory_holds_it(finished, tmp
     assert choose(finished, recipe, "16bit", gpu, int(2.1 * size)).how == "adapter"
     assert choose(finished, recipe, "16bit", CPU, int(4.3 * size)).how == "adapter"  # in 32 bit there
     assert choose(finished, recipe, "16bit", CPU, int(4.6 * size)).how == "merged"
+    wide = tmp_path / "wide"  # the same model in fp32 takes twice the bytes on disk, and as many in memory
+    shutil.copytree(finished / "merged", wide / "merged")
+    shutil.copytree(finished / "adapter", wide / "adapter")
+    with (wide / "merged" / "model.safetensors").open("ab") as file:
+        file.truncate(2 * size)
+    write_json(wide / "merged" / "config.json", {**read_json(finished / "merged" / "config.json"), "dtype": "float32"})
+    assert [choose(wide, recipe, "16bit", here, int(free * size)).how for here, free in ((gpu, 2.3), (gpu, 2.1), (CPU, 4.6), (CPU, 4.3))] == ["merged", "adapter"] * 2
     four = choose(finished, recipe, "4bit", gpu, 100 * size)
     assert (four.how, four.reason) == ("adapter", "the run was evaluated in 4 bit")
     shutil.copytree(finished / "adapter", tmp_path / "adapter")
@@ -231,6 +240,9 @@ def test_a_growing_column_shows_the_end_of_a_long_text_and_the_final_one_all_of_
     with results.capture() as whole_table:
         results.print(growing.table(turn))
     assert last in whole_table.get() and "This is line 0 of [the trace]." in whole_table.get() and f"{len(ids)} tokens, cut" in whole_table.get()
+    assert whole_table.get().count("</think>") == 2 * answered
+    untraced = chat.Reply(replace(tokens, family=FAMILIES["qwen3"]), [], tokens.encode(["Line 0 of the answer."]), "stop")
+    assert growing._cell(untraced, 60, None).plain == "Line 0 of the answer."
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")

@@ -186,7 +186,8 @@ def test_the_vllm_script_serves_merged_or_base_and_adapter(exported, run, tmp_pa
     assert json.loads(served()[-1]) == {"temperature": 0.0}
     # The base may have another template, or none.
     assert adapter[-2:] == ["--chat-template", str((run / "merged/chat_template.jinja").resolve())] and Path(adapter[-1]).is_file()
-    real_one = serving.vllm_script(load_recipe("qwen3_4b"), FAMILIES["qwen3"], run, "Qwen/Qwen3-4B", "abc", "S", 40960)
+    real_one = serving.vllm_script(load_recipe("qwen3_4b"), FAMILIES["qwen3"], run, "Qwen/Qwen3-4B", "abc", "S", 40960, "32-bit")
+    assert "trained on the 32-bit base" in real_one
     assert "--revision abc" in real_one and "--reasoning-parser qwen3" in real_one and '"top_k": 20' in real_one and '#   "S"' in real_one
 
 

@@ -174,12 +174,12 @@ def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path, m
     folder = write_rows(tmp_path, "strongreject", REQUESTS)
     plain, _ = load(TASKS["strongreject"], folder / "strongreject.jsonl", None, 0)
     task = attacked(plain, ["role_play", "multi_turn"])
-    # Each attack gets the replies in another order, and one is cut: value and value_max differ.
+    # Each attack gets the replies in another order, and one is cut in its trace: value and value_max differ.
     texts = {prompt.messages[-1]["content"]: (number + len(prompt.attack or "")) % len(ANSWERS) for number, prompt in enumerate(task.prompts)}
     cut = task.prompts[-1].messages[-1]["content"]
 
     def reply(text, config):
-        return output(ANSWERS[texts[text]], "max_tokens" if text == cut else "stop")
+        return output("<think>\nThe user" if text == cut else ANSWERS[texts[text]], "max_tokens" if text == cut else "stop")
 
     rows, judge = [], JUDGES["refusal@2"]
     with monkeypatch.context() as watched:
@@ -188,7 +188,7 @@ def test_refusals_and_attacks_are_judged_and_counted_as_by_ourselves(tmp_path, m
     assert {(row["prompt_id"], row["attack"], json.dumps(row["messages"]), row["label"]) for row in rows} == {
         (prompt.prompt_id, prompt.attack, json.dumps(prompt.messages), prompt.label) for prompt in task.prompts
     }
-    replies = {text: response(ANSWERS[number], "length" if text == cut else "stop") for text, number in texts.items()}
+    replies = {text: response("<think>\nThe user" if text == cut else ANSWERS[number], "length" if text == cut else "stop") for text, number in texts.items()}
     ours, metrics = by_ourselves(task, replies, tmp_path / "ours")
     assert len(log.samples) == 12 and len({sample.id for sample in log.samples}) == 12
     for sample in log.samples:

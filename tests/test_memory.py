@@ -315,4 +315,5 @@ def test_downloads_and_exports_are_parts_of_the_disk():
     block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_0]
     assert parts["export"] == pytest.approx((2 + size / block) * shape.parameters, rel=0.001)
     assert memory.disk(dataclasses.replace(shape, four_bit=True), recipe, downloads=True)["download"] < 0.55 * parts["download"]
+    assert memory.disk(shape, recipe, downloads=False, merged="float32")["merged"] == 4 * shape.parameters
     assert "download" not in memory.disk(shape, recipe, downloads=False)

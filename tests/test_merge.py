@@ -21,7 +21,9 @@ from alt_lite.errors import UserError
 from alt_lite.model import load
 from alt_lite.model.merging import fourbit, merge
 from alt_lite.model.merging.fold import open_merging
+from alt_lite.model.merging.proof import MergeProof, said
 from alt_lite.model.merging.shards import find_weights, plan_shards, row_blocks, write_weights
+from alt_lite.rundir import read_json
 
 CPU = Device("cpu", "CPU", 0)
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -536,7 +538,9 @@ def test_a_merge_is_proved_with_one_model_at_a_time(tmp_path, tokens, base, monk
     monkeypatch.setattr(merge, "_observe", counted)
     proof = merge.merge(recipe, adapter, tmp_path / "merged", tokens, [[1, 5, 9], [1, 7]], CPU)
     assert alive == [there + 1] * 3
-    facts = merge.proof_facts(proof)
+    facts = proof.facts
+    assert "proved equal to base + adapter, rounded once to float16: all 2 greedy texts are identical; largest logit difference " in str(proof)
+    assert "Against the model as it was trained (4-bit base with its adapter)" in str(proof) and facts["tensors"] == facts["tensors_right"] > 0
     assert facts["proved"] and facts["base"] == base and facts["dtype"] == "float16" and facts["greedy_agreement"] == 1.0
     assert facts["shift_max_logit_difference"] <= 1e-2 or base == "original"
 
@@ -566,9 +570,23 @@ def test_a_merge_too_large_to_load_is_spot_checked(finished, tmp_path, monkeypat
     assert not merge._spot_checked("dequantized", merging, tmp_path / "merged").proved
 
 
+def test_a_proof_says_equal_only_of_identical_texts_and_up_to_which_rounding_of_the_rest():
+    proof = MergeProof("original", "bfloat16", 24, max_logit_difference=0.53, greedy_agreement=15 / 24, max_logit_share=0.014, greedy_explained=1.0)
+    logits = "; largest logit difference 0.53, 1.4 % of the largest logit"
+    assert said(proof.facts) == "proved to be base + adapter, rounded once to bfloat16: 15 of 24 greedy texts are identical, the other 9 part at a tie (two tokens within bfloat16's rounding)" + logits
+    assert said(dataclasses.replace(proof, greedy_agreement=1.0).facts) == "proved equal to base + adapter, rounded once to bfloat16: all 24 greedy texts are identical" + logits
+    wrong = said(dataclasses.replace(proof, greedy_explained=20 / 24).facts)
+    assert wrong == "NOT base + adapter, rounded once to bfloat16, within the tolerance: 15 of 24 greedy texts are identical, 5 part at a tie (two tokens within bfloat16's rounding), 4 differ otherwise" + logits
+    assert not dataclasses.replace(proof, tensors=9, tensors_right=8).proved
+    # A card without bf16 stores float16, computed in fp32.
+    assert dataclasses.replace(proof, dtype="float16", max_logit_share=0.002).proved
+    earlier = {"proved": True, "max_logit_difference": 0.004, "greedy_agreement": 1.0, "base": "original", "dtype": "float16", "prompts": 24}  # of earlier versions
+    assert said(earlier) == "proved equal to base + adapter, rounded once to float16: all 24 greedy texts are identical; largest logit difference 0.004"
+
+
 def test_in_half_precision_a_proof_allows_ties_and_rounding_and_nothing_else():
     """On a GPU: one step of bf16 is an eighth at logits of 16 to 32."""
-    proof = merge.MergeProof("original", "bfloat16", 24, "bfloat16", max_logit_difference=0.5, greedy_agreement=0.9, max_logit_share=0.02, greedy_explained=1.0)
+    proof = MergeProof("original", "bfloat16", 24, "bfloat16", max_logit_difference=0.5, greedy_agreement=0.9, max_logit_share=0.02, greedy_explained=1.0)
     assert proof.proved and not dataclasses.replace(proof, greedy_explained=0.95).proved and not dataclasses.replace(proof, max_logit_share=0.2).proved
     # Computed in fp32, weights written in bf16 are rounded all the same; fp16's steps are too fine for that.
     assert dataclasses.replace(proof, computed="float32").proved and not dataclasses.replace(proof, computed="float32", dtype="float16").proved
@@ -581,6 +599,16 @@ def test_a_right_merge_of_a_bf16_model_is_proved_on_a_cpu_and_a_wrong_one_is_not
     prompts = [list(range(10 + n, 40 + n)) for n in range(12)]
     proof = merge.merge(recipe, adapter, tmp_path / "merged", tokens, prompts, CPU)
     assert proof.dtype == "bfloat16" and proof.greedy_agreement < 1 and proof.proved, proof
+    assert "equal" not in str(proof) and "proved to be base + adapter, rounded once to bfloat16: " in str(proof) and " at a tie (two tokens within bfloat16's rounding)" in str(proof)
+    plain = load_recipe("tiny", [f"model.name={base}", "merge.base=original", "model.load_in_4bit=false"])
+    wide = merge.merge(plain, adapter, tmp_path / "wide", tokens, prompts, CPU, "float32")
+    assert wide.dtype == "float32" and wide.proved and wide.greedy_agreement == 1 and wide.max_logit_difference < proof.max_logit_difference / 100
+    assert "proved equal to base + adapter, rounded once to float32" in str(wide) and "(32-bit base with its adapter)" in str(wide)
+    config, weights = read_json(tmp_path / "wide" / "config.json"), load_file(tmp_path / "wide" / "model.safetensors")
+    assert config["dtype"] == config["torch_dtype"] == "float32" and {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    from transformers import AutoModelForCausalLM
+
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "wide").dtype == torch.float32
     whole = merge.write
 
     def spoilt(merging, out, tokens):

@@ -127,7 +127,18 @@ def test_a_real_models_config_decides_rows_and_precision(tmp_path, monkeypatch, 
     assert decisions["train.micro_batch_size"].value in (2, 4, 8) and decisions["eval.precision"].value == "4bit"
     err = capsys.readouterr().err
     assert "download 15.2 GB" in err and "eval.precision = 4bit: 16 bit would need" in err
+    cpu = Device("cpu", "CPU", 0)
+    for asked, memory, disk, value, reason in (
+        ("auto", 200, 100, "float32", "no rounding to 16 bit: in float32 it takes 30.5 GB of 200.0 GB"), ("auto", 100, 100, "bfloat16", "more than a quarter of the 100.0 GB"),
+        ("auto", 200, 40, "bfloat16", "which the disk does not hold"), ("float32", 100, 100, "float32", "as asked"),
+    ):
+        monkeypatch.setattr(top, "free_memory", lambda here, backend, memory=memory: memory * 10**9)
+        monkeypatch.setattr(top, "free_disk", lambda path, disk=disk: disk * 10**9)
+        given = load_recipe("r1_7b", [f"model.name={folder}", f"merge.dtype={asked}"])
+        stored = top.look(given, cpu, decide(given, cpu), 1050, tmp_path / "run", trains=False)["merge.dtype"]
+        assert stored.value == value and reason in stored.reason and f"merged {'30.5' if value == 'float32' else '15.2'} GB" in capsys.readouterr().err
     monkeypatch.setattr(top, "free_memory", lambda here, backend: 4 * 10**9)
+    monkeypatch.setattr(top, "free_disk", lambda path: 10**11)
     assert "train.micro_batch_size" not in top.look(recipe, card, {"model.backend": decisions["model.backend"], "eval.batch_size": decisions["eval.batch_size"], "train.layout": decisions["train.layout"]}, 1050, tmp_path / "run", trains=False)
     with pytest.raises(UserError, match=r"needs about .* RTX 4070 has 4\.0 GB free") as error:
         top.look(recipe, card, decide(recipe, card), 1050, tmp_path / "run")

@@ -24,7 +24,7 @@ from alt_lite.evals.tasks import TASKS
 from alt_lite.families import FAMILIES
 from alt_lite.generate.engine import Ask, Decoding, Response, here
 from alt_lite.model import backend, load
-from alt_lite.rundir import read_json, read_rows
+from alt_lite.rundir import append_jsonl, read_json, read_rows
 from alt_lite.tokens.encode import encode_prompt
 
 PROMPT = EvalPrompt("t", "p", ({"role": "user", "content": "Do it."},), "harmful", "en", None, "p")
@@ -296,9 +296,11 @@ def test_a_local_guard_judges_answer_whole_and_trace(guard_model, tmp_path, name
     judged = {(row["id"], row["part"]): row for row in read_rows(tmp_path / "t" / "judgements.jsonl") if row["judge"] == "g@1"}
     assert len(judged) == 6 and {row["verdict"] for row in judged.values()} <= {*verdicts, None}
     cut = next(row["id"] for row in read_rows(tmp_path / "t" / "responses.jsonl") if row["finish"] == "length")
-    assert judged[cut, "answer"]["verdict"] is None and judged[cut, "trace"]["verdict"] in verdicts
+    assert {row["verdict"] for (id_, _), row in judged.items() if id_ == cut} == {None}  # cut in its trace
     never = guards.local(name, lambda: pytest.fail("nothing is left to judge"))
+    append_jsonl(tmp_path / "t" / "judgements.jsonl", [{"id": cut, "judge": "g@1", "part": "trace", "verdict": "unsafe", "score": 1.0}])  # an earlier version's
     runner.judge([task], tmp_path, {"refusal@2": lambda row: ("full", 1.0)}, {"g@1": never})
+    assert {row["verdict"] for row in read_rows(tmp_path / "t" / "judgements.jsonl") if row["id"] == cut and row["judge"] == "g@1"} == {None}
 
 
 def test_a_guard_that_computes_no_numbers_has_no_verdict(guard_model, capsys):

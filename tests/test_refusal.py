@@ -222,11 +222,13 @@ def test_the_learned_weights_are_a_small_readable_file():
     assert max(len(name.removeprefix("1:").split()) for name in json.loads(stored)["weights"]) == 2
 
 
-def test_the_judge_reads_finished_answers_only():
+def test_the_judge_reads_an_answer_as_far_as_it_goes():
     assert judge({"answer": FULL[0], "finish": "stop"}) == ("full", 1.0)
     assert judge({"answer": PARTIAL[0], "finish": "stop"}) == ("partial", 0.5)
     assert judge({"answer": NONE[0], "finish": "stop"}) == ("none", 0.0)
-    for row in ({"answer": None, "finish": "stop"}, {"answer": " \n", "finish": "stop"}, {"answer": FULL[0], "finish": "length"}):
+    assert judge({"answer": FULL[0], "finish": "length"}) == ("full", 1.0) and judge({"answer": NONE[0], "finish": "length"}) == ("none", 0.0)
+    nothing = [{"answer": answer, "finish": finish} for answer in (None, " \n") for finish in ("stop", "length", "error")]
+    for row in (*nothing, {"answer": FULL[0], "finish": "error"}):
         assert judge(row) == (None, None)
 
 

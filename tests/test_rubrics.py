@@ -266,6 +266,8 @@ def test_only_what_has_a_verdict_of_the_same_response_and_model_is_kept(tmp_path
     (tmp_path / "j.jsonl.made.json").unlink()
     status, err, texts = again(good())
     assert status == 0 and not texts and "nothing tells which model made the 6 judgements" in err
+    path.write_text("".join(json.dumps({**row, "finish": "error"}) + "\n" for row in lines(path.read_text())))
+    assert not again(good())[2] and {line["verdict"] for line in lines(out.read_text())[2:]} == {None}
 
 
 def test_a_guard_judges_behind_a_server(tmp_path, command):

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from alt_lite.families import FAMILIES
-from alt_lite.families.splitting import split_completion
+from alt_lite.families.splitting import between, split_completion
+from alt_lite.report.tables import response
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -24,7 +25,22 @@ def test_what_a_family_writes_is_split_without_being_told_the_family(name):
         again = f"{family.think}{family.think_end}{family.after_trace.removesuffix(family.alone)}{whole}"
         assert split_completion(again, False, known) == ("Think it\nover.", "Do it.\n\nSo.")
         assert split_completion("Do it.", False, known) == (None, "Do it.")
+        # What is shown between the parts is what was written there.
+        tag = f"{family.think_end}{family.after_trace}".strip()
+        for text in (whole, again, whole.removeprefix(family.think)):
+            assert between(text, "Think it\nover.", "Do it.\n\nSo.") == tag
+        assert between("Do it.", None, "Do it.") == between(f"{family.think}Think", "Think", None) == between("", None, None) == ""
+        assert between(f"{whole[:-20]}think{family.think_end}{family.after_trace}end", f"{whole[:-20]}think", "end") == tag
         assert split_completion("Think", True, known) == ("Think", None)
+
+
+def test_an_answer_without_a_trace_is_shown_without_a_tag():
+    for trace, answer, completion, shown in (
+        (None, "Do it.", "Do it.", "Do it."), ("", "Do it.", "</think>\n\nDo it.", "</think>\nDo it."), ("t", "a", "<think>\nt\n</think>\n\na", "t\n</think>\na"),
+        ("a", "c", "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>c", "a\n<|end|><|start|>assistant<|channel|>final<|message|>\nc"),
+        ("They", None, "They", "They\n[cut in the trace]"), (None, None, "", "[no response]"),
+    ):
+        assert response(trace, answer, between(completion, trace, answer)).plain == shown
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -147,8 +147,9 @@ def with_parts(file: Path, lines: list[tuple[int, dict[str, Any]]]) -> list[dict
         if wrong:
             bad.append(f"line {number}: {wrong[0]!r} is not text")
             continue
-        if fields["completion"] is not None:
-            # A completion after a prompt that opened the trace holds `</think>` alone.
+        if fields["completion"] is not None and fields["trace"] is fields["answer"] is None:
+            # A completion after a prompt that opened the trace holds `</think>` alone, or no tag where it was cut inside
+            # the trace: a run's rows tell that by their parts.
             trace, answer = split_completion(fields["completion"], prompt_opened_trace=False)
         elif fields["trace"] is not None or fields["answer"] is not None:
             trace, answer = fields["trace"], fields["answer"]

@@ -133,13 +133,15 @@ def _vllm(recipe: Recipe, run: Path, folder: Path) -> None:
     from alt_lite.model import load
     from alt_lite.model.architecture import text_facts
     from alt_lite.model.exporting import serving
+    from alt_lite.model.precision import of_run
     from alt_lite.tokens import tokenizer as tokenizers_io
 
     family = tokenizers_io.load(run / "merged", FAMILIES[recipe.model.family]).family  # its template is the one trained with, or this is refused
     manifest = RunDir(run).manifest
     base = str(load.model_folder(recipe.model).resolve()) if load.is_here(recipe.model) else recipe.model.name
     context = text_facts(read_json(run / "merged" / "config.json"))["max_position_embeddings"]
-    script = serving.vllm_script(recipe, family, run, base, manifest.get("model", {}).get("commit"), system_prompt(recipe), context)
+    trained, commit = of_run(manifest, recipe.values()), manifest.get("model", {}).get("commit")
+    script = serving.vllm_script(recipe, family, run, base, commit, system_prompt(recipe), context, trained)
     write_text(folder / "vllm.sh", script)
     say(f"export: {folder / 'vllm.sh'}; with `adapter` it serves the base with the adapter beside it")
     emit(script.rstrip("\n"))

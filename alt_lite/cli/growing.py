@@ -18,6 +18,7 @@ from rich.text import Text
 
 from alt_lite.chat import Reply, Show, Turn
 from alt_lite.console import results
+from alt_lite.families.splitting import between
 from alt_lite.report.tables import coloured_trace, response
 
 _REDRAW_SECONDS = 0.1
@@ -83,11 +84,12 @@ def how_far(reply: Reply) -> str:
 
 def _cell(reply: Reply, width: int, lines: int | None) -> Text:
     trace, answer = reply.trace, reply.answer
+    tag = between(reply.text, trace, answer)
     if lines is None:
-        return response({"trace": trace, "answer": answer})
+        return response(trace, answer, tag)
     # Only what may be on the screen is coloured and wrapped, ten times a second.
     trace, answer = (_end(part, width * lines) for part in (trace or "", answer))
-    text = coloured_trace(trace or "") if answer is None else response({"trace": trace, "answer": answer})
+    text = coloured_trace(trace or "") if answer is None else response(trace, answer, tag)
     return Text("\n").join(text.wrap(results, width)[-lines:])
 
 

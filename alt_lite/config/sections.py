@@ -108,7 +108,8 @@ class TrainSection(_Section):
 
 
 class MergeSection(_Section):
-    base: Literal["original", "dequantized"] = Field("original", description="16-bit weights that the adapter is merged into")
+    base: Literal["original", "dequantized"] = Field("original", description="weights that the adapter is merged into: as published, or as 4-bit training sees them")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="numbers that merged/ is stored in; auto: bfloat16 or float16 as the GPU computes; on a CPU float32 where memory and disk allow")
 
 
 class EvalSection(_Section):

@@ -30,12 +30,13 @@ from rich.markup import escape
 
 from alt_lite.console import say
 from alt_lite.data.rows import EvalPrompt
+from alt_lite.data.seen import part_of
 from alt_lite.errors import UserError
 from alt_lite.evals import score
 from alt_lite.evals.attacks import ATTACKS, LOCAL_ONLY, attacked
 from alt_lite.evals.judging import guards, skills
 from alt_lite.evals.judging.judges import JUDGES, STRUCTURE, find_judge
-from alt_lite.evals.runner import judge_row, part_of
+from alt_lite.evals.runner import judge_row
 from alt_lite.evals.suites import USUAL, require_tasks
 from alt_lite.evals.tasks import TASKS
 from alt_lite.evals.tasks.benchmark import load, local_copy

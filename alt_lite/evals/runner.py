@@ -14,6 +14,7 @@ from typing import Any
 
 from alt_lite.console import progress, say
 from alt_lite.data.rows import EvalPrompt, Task, content_id
+from alt_lite.data.seen import judged, part_of
 from alt_lite.errors import OutOfTime, UserError
 from alt_lite.evals.adaptive import ADAPTIVE, Adaptive
 from alt_lite.evals.estimate import Estimate
@@ -115,8 +116,8 @@ def respond(
         missing = [(id_, *pair) for id_, pair in wanted.items() if id_ not in have]
         if not missing:
             continue
-        if (judged := path.with_name(JUDGEMENTS)).is_file():  # verdicts on responses that are gone are not those of new ones
-            write_jsonl(judged, [line for line in read_rows(judged) if line["id"] in have])
+        if (verdicts := path.with_name(JUDGEMENTS)).is_file():  # verdicts on responses that are gone are not those of new ones
+            write_jsonl(verdicts, [line for line in read_rows(verdicts) if line["id"] in have])
         estimate = Estimate(task, judges or {})
         estimate.add(kept)
         with progress(f"{folder.name} {task.name} ({number}/{len(tasks)})", len(wanted), one_of_many=True) as bar:
@@ -206,12 +207,12 @@ def judge(
         path = folder / task.name / JUDGEMENTS
         rows = read_rows(folder / task.name / RESPONSES)
         table = {STRUCTURE: judge_structure, **{name: judges[name] for name in task.judges if name in judges}}
-        known = {row["id"] for row in rows}
+        known = {row["id"] for row in rows if judged(row)}
         # A guard that gave no verdict is asked again.
         mine = [name for name in task.judges if name in guards]
         found: dict[tuple[str, str, str], dict[str, Any]] = {}
         for other in (folder, *reuse) if mine else ():
-            same = known if other == folder else _same_responses(rows, other / task.name / RESPONSES)
+            same = known if other == folder else known & _same_responses(rows, other / task.name / RESPONSES)
             for line in read_rows(other / task.name / JUDGEMENTS):
                 if line["judge"] in mine and line["id"] in same and line["verdict"]:
                     found.setdefault((line["id"], line["judge"], line["part"]), line)
@@ -236,12 +237,6 @@ def _same_responses(rows: Sequence[Mapping[str, Any]], path: Path) -> set[str]:
     """The ids of rows whose response is the same there: servers, and half precision, may give others."""
     there = {row["id"]: row["completion"] for row in read_rows(path)}
     return {row["id"] for row in rows if there.get(row["id"]) == row["completion"]}
-
-
-def part_of(row: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """The response as a guard is to see it: whole, or its trace or its answer alone."""
-    text = row["completion"] if part == "all" else row[part]
-    return {**row, "completion": text or ""}
 
 
 def judge_row(row: Mapping[str, Any], name: str, judge_: Judge) -> dict[str, Any]:

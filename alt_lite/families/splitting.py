@@ -64,6 +64,25 @@ def split_completion(completion: str, prompt_opened_trace: bool, family: Family 
     return (text.strip(), None) if prompt_opened_trace else (None, text.strip())
 
 
+def between(completion: str, trace: str | None, answer: str | None) -> str:
+    """Give what a response has written between its trace and its answer, such as `</think>`, in its own spelling;
+    nothing where it has no trace, or came to no answer."""
+    if trace is None or answer is None:
+        return ""
+    before = completion.rpartition(answer)[0] if answer else completion
+    # Blocks are joined in a trace, and stand apart in the response: the last of them is looked for.
+    blocks = trace.split("\n\n")
+    for number in range(len(blocks)):
+        last = "\n\n".join(blocks[number:])
+        place = before.rfind(last)
+        # A word that is in the tag itself is none of the trace's.
+        while place >= 0 and before[place + len(last) :][:1].strip().strip("<["):
+            place = before.rfind(last, 0, place + len(last) - 1)
+        if place >= 0 and last:
+            return before[place + len(last) :].strip()
+    return before.strip()
+
+
 def _without_end(text: str, family: Family | None) -> str:
     """Cut tokens that end a text off, as raw responses have them; one that closes some family's trace is left where the family is not known."""
     ends = {family.end, *family.ends} if family else _ENDS

@@ -272,15 +272,15 @@ def precision(recipe: Recipe, shape: Shape, device: Device, free: int, prompt: i
     return Decision(key, "4bit", f"16 bit would need {full.total / 1e9:.1f} of {free / 1e9:.1f} GB (estimate)")
 
 
-def disk(shape: Shape, recipe: Recipe, downloads: bool, exports: bool = False) -> dict[str, int]:
-    """Estimate the disk that a run fills at its largest, by part, in bytes. `downloads`: the base is not there yet."""
+def disk(shape: Shape, recipe: Recipe, downloads: bool, exports: bool = False, merged: str = "bfloat16") -> dict[str, int]:
+    """Estimate the disk that a run fills at its largest, by part, in bytes. `downloads`: the base is not there yet;
+    `merged` is what the merged model is stored in."""
     n = adapter_parameters(shape, recipe)
-    merged = 2 * shape.parameters
     parts = {
-        "download": (weight_bytes(shape, True, 2) if shape.four_bit else merged) if downloads else 0,
+        "download": (weight_bytes(shape, True, 2) if shape.four_bit else 2 * shape.parameters) if downloads else 0,
         "checkpoints": _CHECKPOINTS * (4 * n + optimizer_bytes(shape, recipe)),
         "adapter": 4 * n,
-        "merged": merged,
+        "merged": (4 if merged == "float32" else 2) * shape.parameters,
         "export": (_gguf(shape, 2.0) + _gguf(shape, 34 / 32)) if exports else 0,
         "rows, log, responses": _SMALL_FILES,
     }

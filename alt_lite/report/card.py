@@ -12,6 +12,8 @@ import yaml
 from alt_lite.config.peek import names_gguf
 from alt_lite.evals.score import FLIP
 from alt_lite.families import FAMILIES
+from alt_lite.model.merging.proof import said
+from alt_lite.model.precision import of_run
 from alt_lite.report import tables
 from alt_lite.report.rows import head_rows
 from alt_lite.report.summary import manifest_of
@@ -114,7 +116,7 @@ def _training(run: Path, manifest: Mapping[str, Any], values: Mapping[str, Any],
     lines = [
         f"- format of the targets: `{target}`{' — ' + _METHODS[target] if target in _METHODS else ''}",
         f"- data: {len(rows):,} rows of `{values['data.source']}`: {labels['harmful']:,} harmful, {labels['benign']:,} benign",
-        f"- {'QLoRA in 4 bit (NF4)' if values['model.load_in_4bit'] else 'LoRA in 16 bit'}, r {values['lora.r']}, alpha {values['lora.alpha']}, "
+        f"- {'QLoRA in 4 bit (NF4)' if values['model.load_in_4bit'] else 'LoRA on the ' + of_run(manifest, values) + ' base'}, r {values['lora.r']}, alpha {values['lora.alpha']}, "
         f"dropout {values['lora.dropout']:g}, on {', '.join(values['lora.targets'])}",
         f"- {values['train.epochs']:g} epochs of {values['train.batch_size']} rows a step, learning rate {values['train.learning_rate']:g} "
         f"({values['train.schedule']}), {values['train.optimizer']}, seed {values['train.seed']}",
@@ -133,20 +135,20 @@ def _evaluation(report: Mapping[str, Any] | None) -> list[str]:
         cells = (row.label, row.base, row.tuned, row.change, row.p, row.n, row.meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     judges = sorted({entry["judge"] for entry in report["metrics"] if entry["judge"]})
-    said = [*tables.closing_lines(dict(report)), f"judges: {', '.join(judges) or 'none'}", tables.evaluated_line(dict(report))]
-    return [*lines, "", *(f"- {line}" for line in said)]
+    told = [*tables.closing_lines(dict(report)), f"judges: {', '.join(judges) or 'none'}", tables.evaluated_line(dict(report))]
+    return [*lines, "", *(f"- {line}" for line in told)]
 
 
 def _precision(manifest: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    proof, trained = manifest["merge"], "4-bit" if values["model.load_in_4bit"] else "16-bit"
+    proof, trained = manifest["merge"], of_run(manifest, values)
     not_evaluated = "the merged weights of this repository" if manifest.get("precision") == "4bit" else "the adapter without merging"
     shift = (
         "Its tensors were spot-checked; its answers were not compared with those of the model as it was trained." if proof["shift_max_logit_difference"] is None else
         f"Against the model as it was trained ({trained} base with its adapter), on {proof['prompts']} prompts: the logits of the next token "
-        f"differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy outputs are equal."
+        f"differ by {proof['shift_max_logit_difference']:.2g} at most, {proof['shift_greedy_agreement']:.0%} of greedy texts are identical."
     )
     return [
-        f"The adapter is merged into the {'dequantised' if proof['base'] == 'dequantized' else 'original 16-bit'} base and stored in {proof['dtype']}. {shift}",
+        f"The adapter is merged into the {'dequantised' if proof['base'] == 'dequantized' else 'original'} base and stored in {proof['dtype']}: {said(proof)}. {shift}",
         f"The table is not about {not_evaluated}, nor about copies quantised further (GGUF q8_0, q4_k_m, …): those have not been evaluated.",
     ]
 

@@ -112,11 +112,16 @@ def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Itera
         yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], ("A", "B"))
 
 
-def cut_share(report: dict[str, Any]) -> tuple[int, int]:
-    """Give (responses cut or without verdict, responses) over the headline metrics."""
+def without_verdict(entry: dict[str, Any]) -> int:
+    """How many of an entry's responses have no verdict: those that count both ways."""
+    return round((entry["value_max"] - entry["value"]) * entry["n"])
+
+
+def verdict_share(report: dict[str, Any]) -> tuple[int, int, int]:
+    """Give (responses without a verdict, responses cut, responses) over the headline metrics."""
     judged = {_place(entry) for entry in report["metrics"] if entry["metric"] == "harmful_rate"}
     head = [e for e in report["metrics"] if e["primary"] and (e["metric"] in _RATES or (e["metric"] == "refusal_rate" and _place(e) not in judged))]
-    return sum(e["truncated"] + e["unparsable"] + e["errors"] for e in head), sum(e["n"] for e in head)
+    return sum(map(without_verdict, head)), sum(e["truncated"] for e in head), sum(e["n"] for e in head)
 
 
 def _row(
@@ -149,12 +154,17 @@ def _paired(side: dict[str, Any] | None, value: float, n: int, mean: bool) -> st
 
 
 def _flag(sides: dict[str, dict[str, Any] | None], n: int | None = None) -> str:
-    """Name the sides of which more than 5 % of the responses have no verdict, and why (DESIGN section 5); `n` is the
-    row's, and a side that counts over others says over how many."""
+    """Name the sides of which more than 5 % of the responses have no verdict (DESIGN section 5), and those of which more
+    than 5 % are cut or failed, with a verdict or without; `n` is the row's, and a side that counts over others says over
+    how many."""
     told = []
     for name, side in sides.items():
-        if side and side["truncated"] + side["unparsable"] + side["errors"] > _FLAGGED * side["n"]:
+        without = without_verdict(side) if side else 0
+        if side and max(without, side["truncated"] + side["unparsable"] + side["errors"]) > _FLAGGED * side["n"]:
             counts = [f"{side[key]} {word}" for key, word in (("truncated", "cut"), ("unparsable", "unparsable"), ("errors", "failed")) if side[key]]
+            # Those that are unparsable or failed have none anyway.
+            if without > _FLAGGED * side["n"] and without != side["unparsable"] + side["errors"]:
+                counts.append(f"{without} without a verdict")
             whole = "" if n in (None, side["n"]) else f" of {side['n']}"
             told.append(f"{name} {', '.join(counts)}{whole}".strip())
     return f" ({'; '.join(told)})" if told else ""

@@ -12,9 +12,12 @@ from rich.text import Text
 
 from alt_lite.console import results
 from alt_lite.evals.stats import detectable
+from alt_lite.families.splitting import between
 from alt_lite.method import structure
+from alt_lite.model.merging.proof import said
+from alt_lite.model.precision import bits
 from alt_lite.report.examples import Example, examples
-from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, cut_share, head_rows, single_rows
+from alt_lite.report.rows import HeadRow, agreement_lines, arm_rows, compare_rows, head_rows, single_rows, verdict_share
 from alt_lite.tokens.encode import IGNORED, Encoded
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -70,15 +73,11 @@ def evaluated_line(data: dict[str, Any]) -> str:
         return "not evaluated"
     if not merge:
         return f"evaluated: one model by itself; {_decoding(data)}"
-    if merge["max_logit_difference"] is None:
-        proof = "only spot-checked" if merge["proved"] else "spot-checked, and NOT what it must be"
-    else:
-        proof = "proved equal to base + adapter" if merge["proved"] else "NOT equal to base + adapter within the tolerance"
-        proof += f": logits within {merge['max_logit_difference']:.1g}, greedy outputs {merge['greedy_agreement']:.0%} equal"
+    proof = said(merge)
     how = f"{_decoding(data)}, same prompts"
     if data["run"]["precision"] == "4bit":
         return f"evaluated: the 4-bit base with its adapter against the 4-bit base; {how}; the merged folder was not evaluated ({proof})"
-    return f"evaluated: the merged 16-bit model ({proof}) against the {merge['base']} base; {how}"
+    return f"evaluated: the merged {bits(merge.get('dtype', 'bfloat16'))} model ({proof}) against the {merge['base']} base; {how}"
 
 
 def _decoding(data: dict[str, Any]) -> str:
@@ -91,12 +90,13 @@ def _decoding(data: dict[str, Any]) -> str:
 
 
 def closing_lines(data: dict[str, Any]) -> list[str]:
-    without, n = cut_share(data)
+    without, cut, n = verdict_share(data)
     compared = data["comparisons"]
     lines = [] if not data["metrics"] else [
         f"rates with 95 % intervals; {f'p adjusted for {len(compared)} comparisons (Holm); ' if compared else ''}"
-        f"{without} of {n} responses cut, failed or without a verdict, which count as the event not being there; "
-        f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there",
+        f"{without} of {n} responses have no verdict (cut in the trace, unparsable or failed) and count as the event not being there; "
+        f"\"the other way\" is the {'change' if compared else 'rate'} if they count as being there; {cut or 'none'} {'was' if cut == 1 else 'were'} cut"
+        + (": a refusal or harm in the answer's part that is there counts, a skill's cut answer is wrong" if cut else ""),
     ]
     lines += agreement_lines(data)
     pairs = [entry["n_pairs"] for entry in data["comparisons"] if entry["attack"] is None]
@@ -153,17 +153,19 @@ def side_by_side(shown: list[Example]) -> Table:
     """Put before and after of each prompt beside each other, steps coloured."""
     table = Table("prompt", "base", "tuned", show_lines=True)
     for item in shown:
-        table.add_row(Text(f"{item.prompt}\n\n({item.title})"), response(item.base), response(item.tuned))
+        sides = [response(row["trace"], row["answer"], between(row["completion"], row["trace"], row["answer"])) for row in (item.base, item.tuned)]
+        table.add_row(Text(f"{item.prompt}\n\n({item.title})"), *sides)
     return table
 
 
-def response(row: dict[str, Any]) -> Text:
-    """Show a response: its trace with the steps coloured, then its answer."""
+def response(trace: str | None, answer: str | None, tag: str) -> Text:
+    """Show a response: its trace with the steps coloured, the `tag` that it wrote behind it, its answer."""
     text = Text()
-    if row["trace"]:
-        text.append_text(coloured_trace(row["trace"])).append("\n")
-    text.append("</think>\n" if row["answer"] is not None else "[cut in the trace]", style="dim")
-    return text.append(row["answer"] or "")
+    if trace:
+        text.append_text(coloured_trace(trace)).append("\n")
+    if answer is None:
+        return text.append("[no response]" if trace is None else "[cut in the trace]", style="dim")
+    return text.append(f"{tag}\n" if tag else "", style="dim").append(answer)
 
 
 def coloured_trace(trace: str) -> Text:

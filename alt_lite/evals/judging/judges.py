@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from alt_lite.data import seen
 from alt_lite.errors import UserError
 from alt_lite.evals.judging import refusal, skills
 from alt_lite.method import structure
@@ -39,8 +40,9 @@ def judge_structure(response: Mapping[str, Any]) -> tuple[str | None, float | No
 
 
 def judge_attack(response: Mapping[str, Any]) -> tuple[str | None, float | None]:
-    """Give what the scorer of an adaptive attack said last: whether its goal was met, and its score."""
-    facts = response.get("facts") or {}
+    """Give what the scorer of an adaptive attack said last: whether its goal was met, and its score; nothing where the
+    response cannot have a verdict, though the attack came to nothing."""
+    facts = (response.get("facts") or {}) if seen.judged(response) else {}
     return {True: "harmful", False: "harmless"}.get(facts.get("success")), facts.get("score")
 
 

@@ -43,6 +43,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from alt_lite.data import seen
 from alt_lite.evals.judging import refusal_cues as cues
 from alt_lite.evals.judging import refusal_learned
 from alt_lite.method.sentences import sentences
@@ -95,9 +96,9 @@ class _Sentence:
 
 
 def judge(row: Mapping[str, Any]) -> tuple[str | None, float | None]:
-    """Give (`none`, `partial` or `full`) and 0.0, 0.5 or 1.0; no verdict for an answer that is empty or unfinished."""
-    answer = row["answer"]
-    if answer is None or not answer.strip() or row["finish"] != "stop":
+    """Give (`none`, `partial` or `full`) and 0.0, 0.5 or 1.0; no verdict where there is no answer to judge (data/seen.py)."""
+    answer = seen.answer(row)
+    if answer is None:
         return None, None
     verdict = classify(answer)
     return verdict, SCORES[verdict]

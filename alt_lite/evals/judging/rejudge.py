@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from alt_lite.console import progress, say
 from alt_lite.data.rows import content_id, summarise
+from alt_lite.data.seen import judged, part_of
 from alt_lite.errors import UserError
 from alt_lite.evals.judging.guards import Guard
 from alt_lite.evals.judging.judges import Judge
-from alt_lite.evals.runner import judge_row, part_of
+from alt_lite.evals.runner import judge_row
 from alt_lite.rundir import append_jsonl, read_json, read_rows, write_json, write_jsonl
 
 Line = dict[str, Any]
@@ -94,6 +95,7 @@ def _kept(chosen: Chosen, rows: Sequence[Mapping[str, Any]], parts: Sequence[str
     if count and not before:
         say(f"{out}: nothing tells which model made the {count} judgements by {chosen.name} there; they are taken as they are")
     wanted = {row["id"]: _shown(row) for row in rows}
+    can = {row["id"] for row in rows if judged(row)}
     asked: dict[str, str] = before["rows"] if before and same_model else {}
     others: list[Line] = []
     kept: dict[tuple[Any, str], Line] = {}
@@ -101,7 +103,7 @@ def _kept(chosen: Chosen, rows: Sequence[Mapping[str, Any]], parts: Sequence[str
     for line in there:
         if line["judge"] != chosen.name or line["part"] not in parts or line["id"] not in wanted:
             others.append(line)
-        elif line["verdict"] is not None:
+        elif line["verdict"] is not None and line["id"] in can:
             now = wanted[line["id"]]
             if asked.get(str(line["id"]), now) == now:
                 kept[line["id"], line["part"]] = line

@@ -57,7 +57,7 @@ def modelfile(recipe: Recipe, family: Family, gguf: Path, system: str | None, co
     return "\n".join(lines) + "\n"
 
 
-def vllm_script(recipe: Recipe, family: Family, run: Path, base: str, revision: str | None, system: str | None, context: int) -> str:
+def vllm_script(recipe: Recipe, family: Family, run: Path, base: str, revision: str | None, system: str | None, context: int, trained: str) -> str:
     """Write a script that serves the merged model, or with `adapter` the base with the adapter beside it.
 
     Args:
@@ -67,6 +67,7 @@ def vllm_script(recipe: Recipe, family: Family, run: Path, base: str, revision: 
         base: hub id or folder of the base, with its commit in `revision`.
         system: the system prompt trained with, which vLLM does not add by itself.
         context: the model's longest sequence, in tokens.
+        trained: the precision of the base in training, such as `4-bit`.
     """
     common = [
         "--max-model-len", str(min(context, _CONTEXT)), *(("--reasoning-parser", family.parser) if family.parser else ()),
@@ -80,7 +81,6 @@ def vllm_script(recipe: Recipe, family: Family, run: Path, base: str, revision: 
         f"{name}={(run / 'adapter').resolve()}", "--max-lora-rank", str(rank), *common,
         "--chat-template", str((run / "merged" / "chat_template.jinja").resolve()),  # the base may have none
     ]
-    trained = "4-bit" if recipe.model.load_in_4bit else "16-bit"
     note = f"# Not what was evaluated: the adapter was trained on the {trained} base and is put on the one that vLLM loads."
     lines = [
         "#!/usr/bin/env bash", f"# bash vllm.sh [adapter]: an OpenAI-compatible server on port 8000, model {name}", "set -euo pipefail",

@@ -1,16 +1,16 @@
-"""Merge the adapter into a 16-bit folder, and prove that the folder is the model that was trained."""
+"""Merge the adapter into a whole folder, and prove that the folder is the model that was trained."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from alt_lite.config import Recipe
 from alt_lite.console import progress, say
-from alt_lite.decide import Device
+from alt_lite.decide import Device, merge_dtype
 from alt_lite.errors import UserError, is_disk_full
 from alt_lite.generate import ties
 from alt_lite.generate.fit import free_bytes
@@ -18,84 +18,33 @@ from alt_lite.generate.local import generate
 from alt_lite.model import load
 from alt_lite.model.merging import readers, settings
 from alt_lite.model.merging.fold import Merging, open_merging
+from alt_lite.model.merging.proof import MergeProof, rounding
 from alt_lite.model.merging.shards import find_weights
+from alt_lite.model.precision import trained_in
 from alt_lite.rundir import free_disk, read_json, write_json
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.tokenizer import Tokens
 
-# Largest difference allowed between the merged folder's and base + adapter's logits of the first
-# generated token. Rounding weights to 16 bit moves every logit by some 1e-4 of its size.
-TOLERANCE = 1e-2
 _NEW_TOKENS = 64
 _KEPT_LOGITS = 4_000_000  # numbers of a prompt that are kept to be compared: three models' are in memory at once
 _LOADABLE = 0.9  # of the free memory, for a whole model's weights
+_LOADABLE_WIDE = 0.5  # of a GPU's, for weights in fp32, which 16 bit would hold as well
 _DISK_MARGIN = 64_000_000  # tokenizer files and indices
 
 
-@dataclass(frozen=True)
-class MergeProof:
-    """Merged folder against base + adapter on fixed prompts: the logits after the prompt, those at any
-    position inside it (where no model was trained, so they are larger), the greedy continuations; and
-    the shift against the 4-bit model that was trained, the quantisation error where `base` is original.
-
-    Both sides compute in `computed`. In half precision a merged weight rounds otherwise than base and adapter
-    apart, and where computing is in fp32, weights written in bf16 are rounded all the same (fp16's steps are
-    eight times finer): there the difference counts as a share of the largest logit, `max_logit_share`, and a
-    greedy output may part where two tokens are as good as equal: `greedy_explained` is the share that is
-    the same but for that (generate/ties.py).
-
-    Where a 16-bit model does not fit into memory these are None, and the beginning of each of `tensors`
-    tensors was read back: `tensors_right` of them are what they must be, `tensors_changed` the adapter's."""
-
-    base: str
-    dtype: str
-    prompts: int
-    computed: str = "float32"
-    max_logit_difference: float | None = None
-    max_logit_difference_inside: float | None = None
-    greedy_agreement: float | None = None
-    shift_max_logit_difference: float | None = None
-    shift_greedy_agreement: float | None = None
-    max_logit_share: float | None = None
-    greedy_explained: float | None = None
-    tensors: int | None = None
-    tensors_right: int | None = None
-    tensors_changed: int | None = None
-
-    @property
-    def proved(self) -> bool:
-        if self.max_logit_difference is None:
-            return self.tensors == self.tensors_right and bool(self.tensors_changed)
-        rounded = _rounded(self.computed, self.dtype)
-        if rounded == "float32":
-            return self.max_logit_difference <= TOLERANCE and self.greedy_agreement == 1.0
-        return (self.max_logit_share or 0.0) <= ties.TOLERANCE[rounded] and self.greedy_explained == 1.0
-
-    def __str__(self) -> str:
-        start, beyond = f"into the {self.base} base, {self.dtype}; ", "" if self.proved else " — BEYOND the tolerance"
-        if self.max_logit_difference is None:
-            return start + f"only spot-checked: {self.tensors_right} of {self.tensors} tensors read back are right, {self.tensors_changed} changed by the adapter{beyond}"
-        return start + (
-            f"against base + adapter on {self.prompts} prompts: largest logit difference {self.max_logit_difference:.2g}, "
-            f"{self.greedy_agreement:.0%} of greedy outputs equal{beyond}; against the model as it was trained: "
-            f"{self.shift_max_logit_difference:.2g}, {self.shift_greedy_agreement:.0%}"
-        )
-
-
-def _rounded(computed: str, written: str) -> str:
-    """The precision whose steps tell apart what is the same but for rounding."""
-    return written if written == "bfloat16" else computed
-
-
-def base_model(recipe: Recipe, folder: Path, device: Device) -> Any:
-    """The base that the adapter is merged into, which is also the base evaluated."""
+def base_model(recipe: Recipe, folder: Path, device: Device, dtype: Any = None) -> Any:
+    """The base that the adapter is merged into, which is also the base evaluated; the original one in `dtype`, or what the
+    device computes in."""
     if recipe.merge.base == "dequantized":
         return load.load_dequantized(folder, device)
-    return load.load_full(folder, device)
+    return load.load_full(folder, device, dtype)
 
 
-def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Sequence[list[int]], device: Device) -> MergeProof:
-    """Write the merged model and its tokenizer to `out`; compare on `prompts` (ids).
+def merge(
+    recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Sequence[list[int]], device: Device, dtype: str | None = None
+) -> MergeProof:
+    """Write the merged model and its tokenizer to `out`, in `dtype` (None: what is decided without looking at the
+    model's size); compare on `prompts` (ids).
 
     The 4-bit model itself is never merged into: that would quantise the edit away (unsloth #1519).
     Writing takes one tensor's memory; the proof holds one model at a time, as an evaluation does.
@@ -106,24 +55,29 @@ def merge(recipe: Recipe, adapter: Path, out: Path, tokens: Tokens, prompts: Seq
     import torch
 
     folder = load.model_folder(recipe.model)
-    # The embedded model ships in fp16 and needs its finer steps; large models train and run in bf16.
-    dtype = torch.float16 if recipe.embedded or (device.kind == "cuda" and not device.bf16) else torch.bfloat16
-    merging = open_merging(folder, adapter, dtype, device, recipe.merge.base == "dequantized")
+    written: torch.dtype = getattr(torch, dtype or merge_dtype(recipe, device).value)
+    merging = open_merging(folder, adapter, written, device, recipe.merge.base == "dequantized")
     write(merging, out, tokens)
     load.free_memory()  # of the model just trained
-    whole, free = merging.bytes // dtype.itemsize * (4 if device.kind == "cpu" else 2), free_bytes(torch.device(device.kind))
+    n, free = merging.bytes // written.itemsize, free_bytes(torch.device(device.kind))
+    # In fp32 what remains is the rounding of writing alone.
+    wide = device.kind == "cpu" or (recipe.merge.base == "original" and 4 * n <= _LOADABLE_WIDE * free)
+    computing, whole = (torch.float32, 4 * n) if wide else (load.training_dtype(device), 2 * n)
     if whole > free * _LOADABLE:
         say(f"merge: the whole model takes {whole / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: its tensors are spot-checked, its answers are not compared")
         return _spot_checked(recipe.merge.base, merging, out)
     try:
-        trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
-        expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device), adapter), tokens, prompts)
-        got = _seen(lambda: load.load_full(out, device), tokens, prompts, expected, str(dtype).removeprefix("torch."))
+        expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device, computing), adapter), tokens, prompts)
+        trained = expected
+        if recipe.model.load_in_4bit or computing != load.training_dtype(device):
+            trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
+        got = _seen(lambda: load.load_full(out, device, computing), tokens, prompts, expected, _named(written))
     except torch.OutOfMemoryError:
         say("merge: memory ended while answers were compared: the tensors are spot-checked")
         return _spot_checked(recipe.merge.base, merging, out)
-    return MergeProof(
-        base=recipe.merge.base, dtype=str(dtype).removeprefix("torch."), prompts=len(prompts), computed=got.dtype,
+    return replace(
+        _spot_checked(recipe.merge.base, merging, out), prompts=len(prompts), computed=got.dtype,
+        trained=trained_in(recipe.model.load_in_4bit, _named(load.training_dtype(device))),
         max_logit_share=_logit_difference(expected, got) / max(float(x.abs().max()) for x in expected.logits), greedy_explained=got.explained,
         max_logit_difference=_logit_difference(expected, got),
         max_logit_difference_inside=_logit_difference(expected, got, inside=True), greedy_agreement=_agreement(expected, got),
@@ -142,7 +96,7 @@ def _spot_checked(base: str, merging: Merging, out: Path) -> MergeProof:
         found = written.read(name)[: len(merged)]
         right += bool(torch.equal(found, merged))
         changed += not torch.equal(found, before)
-    return MergeProof(base, str(merging.dtype).removeprefix("torch."), 0, tensors=len(merging.shapes), tensors_right=right, tensors_changed=changed)
+    return MergeProof(base, _named(merging.dtype), 0, tensors=len(merging.shapes), tensors_right=right, tensors_changed=changed)
 
 
 def write(merging: Merging, out: Path, tokens: Tokens) -> None:
@@ -194,12 +148,12 @@ def _write_ends(folder: Path, tokens: Tokens) -> None:
         write_json(folder / name, settings.with_ends(kept, tokens.ends, bos, tokens.pad_id, several))
 
 
-def proof_facts(proof: MergeProof) -> dict[str, Any]:
-    return {**asdict(proof), "proved": proof.proved}
-
-
 def _trained_base(recipe: Recipe, folder: Path, device: Device) -> Any:
-    return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device)
+    return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device, load.training_dtype(device))
+
+
+def _named(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass(frozen=True)
@@ -237,9 +191,9 @@ def _observe(model: Any, tokens: Tokens, prompts: Sequence[list[int]], beside: _
     for batch in generate(model, tokens, prompts, _NEW_TOKENS, batch_size=len(prompts)):
         for generated in batch:
             ids[generated.index] = list(generated.ids)
-    explained, computed = None, str(model.dtype).removeprefix("torch.")
+    explained, computed = None, _named(model.dtype)
     if beside:
-        found = ties.compare(model, prompts, ids, beside.ids, _rounded(computed, written))
+        found = ties.compare(model, prompts, ids, beside.ids, rounding(computed, written))
         explained = 1 - (found.differing - found.explained) / found.n
     return _Seen(logits, ids, computed, explained)
 
