@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alt_lite.config import load_recipe
-from alt_lite.decide import Device, chosen, decide
+from alt_lite.decide import Device, chosen, computing, decide
 from alt_lite.errors import UserError
 from alt_lite.model import backend, load, train
 from alt_lite.provenance import compare
@@ -66,6 +66,25 @@ def test_what_the_merged_model_is_stored_in_is_decided_and_says_why(name, device
     made = decide(load_recipe(name), device)["merge.dtype"]
     assert made.value == value and reason in made.reason
     assert decide(load_recipe(name, ["merge.dtype=float32"]), device)["merge.dtype"].value == "float32"
+
+
+def test_a_cpu_with_instructions_for_bf16_computes_in_it_and_the_embedded_model_stays_exact():
+    plain, able = Device("cpu", "c", 10**10), Device("cpu", "c", 10**10, bf16=True)
+    real, tiny = load_recipe("smollm2_135m"), load_recipe("tiny")
+    assert [computing(real, able).dtype, computing(real, plain).dtype, computing(tiny, able).dtype] == ["bfloat16", "float32", "float32"]
+    assert computing(load_recipe("smollm2_135m", ["model.dtype=float32"]), able).dtype == "float32"
+    assert computing(load_recipe("smollm2_135m", ["model.dtype=bfloat16"]), plain).dtype == "bfloat16"  # as torch computes it there
+    assert "instructions for it" in decide(real, able)["model.dtype"].reason and "no instructions" in decide(real, plain)["model.dtype"].reason
+    with pytest.raises(UserError, match="float16"):
+        computing(load_recipe("smollm2_135m", ["model.dtype=float16"]), able)
+
+
+def test_a_cards_precision_can_be_forced_to_what_it_has():
+    new, old = (Device("cuda", "c", 10**10, bf16=bf16, capability=(8 if bf16 else 7, 0)) for bf16 in (True, False))
+    forced = load_recipe("r1_7b", ["model.dtype=float16"])
+    assert [computing(forced, new).dtype, computing(forced, old).dtype, computing(load_recipe("r1_7b"), new).dtype] == ["float16", "float16", "bfloat16"]
+    with pytest.raises(UserError, match="trains in float16"):
+        computing(load_recipe("r1_7b", ["model.dtype=bfloat16"]), old)
 
 
 @pytest.mark.parametrize("device, half, other", [(T4, "fp16", "bf16"), (ADA, "bf16", "fp16")])

@@ -247,6 +247,12 @@ def test_rows_end_to_end_are_counted_as_they_lie():
             assert of_that <= peak.parts["activations"] <= 1.2 * of_that + 2 * (real + longest) ** 2, (longest, micro, layout)
 
 
+def test_a_cpu_takes_no_more_rows_end_to_end_than_are_quick_there():
+    recipe, cpu = load_recipe("smollm2_135m"), Device("cpu", "c", 10**11)
+    end_to_end, padded = (memory.fit(recipe, PUBLISHED["embedded"], cpu, 10**11, 276, layout=layout)[0] for layout in ("padding_free", "grouped"))
+    assert (end_to_end.value, padded.value) == (4, 16) and "slower on a CPU" in end_to_end.reason
+
+
 def test_rows_that_a_recipe_gives_are_taken_as_asked_even_where_they_do_not_fit():
     shape = PUBLISHED["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
     decision, peak = memory.fit(load_recipe("r1_7b", ["train.micro_batch_size=3"]), shape, CARD, 10**9, 2048)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import architectures
 import pytest
 import small
 
+from alt_lite import recipe as recipe_stages
 from alt_lite.config import load_recipe
+from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.families import FAMILIES
 from alt_lite.settle import settle
@@ -41,6 +45,24 @@ def test_what_is_asked_for_stays_and_advice_against_it_is_told(tmp_path):
     assert [decision.reason.partition(",")[0] for decision in made if decision.key == "model.load_in_4bit"] == ["asked for"]
     with pytest.raises(UserError, match="dequantized"):
         settle(recipe(folder, "merge.base=dequantized"))
+
+
+LAPTOP, BF16 = Device("cpu", "a laptop", 16 * 10**9), Device("cpu", "a laptop", 16 * 10**9, bf16=True)
+
+
+def test_a_base_is_trained_in_16_bit_on_a_cpu_that_has_room_for_it_and_in_4_elsewhere(tmp_path):
+    folder = base(tmp_path / "m", "qwen3", "qwen3")
+    settled, made = settle(recipe(folder), trained_on=BF16)
+    assert not settled.model.load_in_4bit and "this machine has room" in next(d.reason for d in made if d.key == "model.load_in_4bit")
+    assert settle(recipe(folder), trained_on=replace(BF16, memory=10**5))[0].model.load_in_4bit
+    assert settle(recipe(folder), trained_on=Device("cuda", "a card", 24 * 10**9, bf16=True))[0].model.load_in_4bit
+    assert settle(recipe(folder, "model.load_in_4bit=true"), trained_on=BF16)[0].model.load_in_4bit
+    assert settle(recipe(folder, "merge.base=dequantized"), trained_on=BF16)[0].model.load_in_4bit
+
+
+def test_a_training_that_has_begun_keeps_its_precision_on_another_machine(tmp_path):
+    begun = recipe_stages.prepare(recipe(base(tmp_path / "m", "qwen3", "qwen3"), "model.backend=transformers"), begun={"model.load_in_4bit": True})
+    assert begun[0].model.load_in_4bit and begun[2]["model.load_in_4bit"].reason == "as this training was begun"
 
 
 def test_a_recipe_that_names_its_family_settles_nothing():

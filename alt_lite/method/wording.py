@@ -102,27 +102,25 @@ _BENIGN = {
 }
 _WHAT = {"es": "algo que puede hacer daño", "zh": "可能伤害他人的内容"}
 
-# How a trace restates a request, where the source wrote none: `restating` chooses the form that the request allows.
+# How a trace restates a request, where the source wrote none: `restating` chooses the form that the request allows. English ones open as R1's
+# traces do in the published sets: with openings of their own, benign rows would be told from harmful ones before the request is assessed.
 # {what} is an order without its subject ("write a poem"), or the request itself between quotation marks.
 UNDERSTAND_ORDER = (
-    "Okay, so the user wants me to {what}.", "Okay, the user is asking me to {what}.", "The user wants me to {what}.",
-    "Alright, the user asks me to {what}.", "So the user would like me to {what}.",
+    "Okay, so the user is asking me to {what}.", "Okay, so the user wants me to {what}.", "Okay, so the user would like me to {what}.",
 )
 UNDERSTAND_HOW = (
-    "Okay, so the user is asking how to {what}.", "The user wants to know how to {what}.", "Alright, the user asks how to {what}.",
+    "Okay, so the user is asking how to {what}.", "Okay, so the user is asking about how to {what}.", "Okay, so the user wants to know how to {what}.",
 )
 UNDERSTAND_QUESTION = {
     "en": (
-        "Okay, so the user is asking: \"{what}\"", "The user wants to know: \"{what}\"", "Alright, so the question is: \"{what}\"",
-        "Okay, the user asks this: \"{what}\"", "The question here is: \"{what}\"",
+        "Okay, so the user is asking, \"{what}\"", "Okay, so the user is asking this: \"{what}\"", "Okay, so the user wants to know: \"{what}\"",
     ),
     "es": ("El usuario pregunta: «{what}».", "Bien, el usuario pregunta lo siguiente: «{what}».", "El usuario quiere saber esto: «{what}»."),
     "zh": ("用户问的是：“{what}”。", "好的，用户想知道：“{what}”。", "用户在问：“{what}”。"),
 }
 UNDERSTAND_TEXT = {
     "en": (
-        "Okay, so the user asks for this: \"{what}\"", "The user's request is: \"{what}\"", "Alright, the user wants this: \"{what}\"",
-        "The request here is: \"{what}\"",
+        "Okay, so the user is asking for this: \"{what}\"", "Okay, so the user wants this: \"{what}\"", "Okay, so the user is asking the following: \"{what}\"",
     ),
     "es": ("El usuario pide lo siguiente: «{what}».", "Bien, el usuario quiere esto: «{what}».", "El usuario pide esto: «{what}»."),
     "zh": ("用户的需求在这里，用户想要：“{what}”。", "好的，用户要求：“{what}”。", "用户请求：“{what}”。"),
