@@ -68,9 +68,9 @@ def merge(
         return _spot_checked(recipe.merge.base, merging, out)
     try:
         expected = _seen(lambda: load.with_adapter(base_model(recipe, folder, device, computing), adapter), tokens, prompts)
-        trained = expected
-        if recipe.model.load_in_4bit or computing != load.training_dtype(device):
-            trained = _seen(lambda: load.with_adapter(_trained_base(recipe, folder, device), adapter), tokens, prompts)
+        # Trained in 16 bit, base and adapter are what was trained.
+        quantized = recipe.model.load_in_4bit
+        trained = _seen(lambda: load.with_adapter(load.load_quantized(folder, device), adapter), tokens, prompts) if quantized else None
         got = _seen(lambda: load.load_full(out, device, computing), tokens, prompts, expected, _named(written))
     except torch.OutOfMemoryError:
         say("merge: memory ended while answers were compared: the tensors are spot-checked")
@@ -81,7 +81,8 @@ def merge(
         max_logit_share=_logit_difference(expected, got) / max(float(x.abs().max()) for x in expected.logits), greedy_explained=got.explained,
         max_logit_difference=_logit_difference(expected, got),
         max_logit_difference_inside=_logit_difference(expected, got, inside=True), greedy_agreement=_agreement(expected, got),
-        shift_max_logit_difference=_logit_difference(trained, got), shift_greedy_agreement=_agreement(trained, got),
+        shift_max_logit_difference=_logit_difference(trained, got) if trained else None,
+        shift_greedy_agreement=_agreement(trained, got) if trained else None,
     )
 
 
@@ -147,9 +148,6 @@ def _write_ends(folder: Path, tokens: Tokens) -> None:
         kept = read_json(folder / name) if (folder / name).is_file() else {}
         write_json(folder / name, settings.with_ends(kept, tokens.ends, bos, tokens.pad_id, several))
 
-
-def _trained_base(recipe: Recipe, folder: Path, device: Device) -> Any:
-    return load.load_quantized(folder, device) if recipe.model.load_in_4bit else load.load_full(folder, device, load.training_dtype(device))
 
 
 def _named(dtype: Any) -> str:
