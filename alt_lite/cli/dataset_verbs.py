@@ -160,10 +160,13 @@ def _rows_of(file: Path, column: list[str], most: int) -> tuple[list[TrainingRow
 @app.command()
 def generate(
     name: Name, overrides: Overrides = None,
-    method: Annotated[Literal["thinksafe", "short"], typer.Option(help="thinksafe: whole responses, harmful prompts steered to refusal; short: short traces for the target short")] = "thinksafe",
+    method: Annotated[
+        Literal["thinksafe", "unsteered", "short"],
+        typer.Option(help="thinksafe: whole responses, harmful prompts steered to refusal; unsteered: all prompts as they are; short: short traces for the target short"),
+    ] = "thinksafe",
     rows: Annotated[Path | None, typer.Option(help="JSONL of TrainingRows whose prompts are asked; default: the recipe's")] = None,
     model: Annotated[str | None, typer.Option(help="a model's folder in place of the recipe's model")] = None,
-    guard: Annotated[str | None, typer.Option(help="URL of a guard model's server; world: the embedded world's exact judge; none")] = None,
+    guard: Annotated[str | None, typer.Option(help="URL of a guard model's server; refusal: the refusal rules, where no guard can be had; world: the embedded world's exact judge; none")] = None,
     guard_model: Annotated[str | None, typer.Option(help="the guard model's name there")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="(ThinkSafe: 0.6)")] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="(ThinkSafe: 0.95)")] = 0.95,
@@ -197,7 +200,7 @@ def generate(
     folder = out.expanduser() if out else Path("runs") / f"generate_{resolved.name}_{method}"
     selfdata.generate(resolved, asked, method, decoding, judge, folder, seed)
     emit(str(folder / selfdata.ROWS))
-    target = "natural" if method == "thinksafe" else "short"
+    target = "short" if method == "short" else "natural"
     say(f"next: python -m alt_lite.recipe {name} data.source={folder / selfdata.ROWS} data.target={target}")
 
 
@@ -206,9 +209,12 @@ def _guard(guard: str | None, model: str | None, resolved: config.Recipe) -> Any
     from alt_lite.evals.judging import guards
 
     if guard is None:
-        raise UserError("no guard is named, which keeps unsafe samples out", "--guard URL of a served Qwen3Guard-Gen or Llama-Guard-3, or --guard none")
+        raise UserError("no guard is named, which keeps unsafe samples out", "--guard URL of a served Qwen3Guard-Gen or Llama-Guard-3; --guard refusal keeps refusals of harmful and answers to benign prompts; or --guard none")
     if guard == "none":
         return None
+    if guard == "refusal":
+        say("generate: no guard model: the refusal rules keep whole refusals of harmful prompts and answers to benign ones; what an answer says they do not judge")
+        return guards.BY_REFUSAL, guards.from_judge(guards.by_refusal)
     if guard == "world":
         from alt_lite.tiny.judge import guard as world
 

@@ -2,7 +2,7 @@
 
 Methods: `thinksafe` (arXiv 2601.23143): harmful prompts behind a refusal-steering prefix, benign ones as
 they are; samples whose trace is not closed are dropped, a guard keeps the safe ones, and the original
-prompt is paired with the kept response. `short` (arXiv 2505.15404): a system prompt asks for a short
+prompt is paired with the kept response; `unsteered`: the same without the prefix, for a model that refuses by itself. `short` (arXiv 2505.15404): a system prompt asks for a short
 trace, which is added to the row for the target `short`. Pure: model and guard come in as replies.
 """
 
@@ -16,7 +16,7 @@ from typing import Literal
 from alt_lite.data.rows import TrainingRow, content_id
 from alt_lite.method import wording
 
-Method = Literal["thinksafe", "short"]
+Method = Literal["thinksafe", "unsteered", "short"]
 Finish = Literal["stop", "length", "error"]
 
 
@@ -35,7 +35,7 @@ def messages(row: TrainingRow, method: Method) -> list[dict[str, str]]:
     if method == "short":
         return [{"role": "system", "content": wording.SHORT_SYSTEM}, *history, {"role": "user", "content": row.prompt}]
     system = [{"role": "system", "content": row.system}] if row.system else []
-    return [*system, *history, {"role": "user", "content": wording.steered(row.prompt, row.label)}]
+    return [*system, *history, {"role": "user", "content": wording.steered(row.prompt, row.label) if method == "thinksafe" else row.prompt}]
 
 
 def row_seed(row: TrainingRow, seed: int) -> int:
@@ -66,7 +66,7 @@ def keep(row: TrainingRow, sample: Sample, verdict: str | None, method: Method, 
     if method == "short":
         return row.model_copy(update={"generated": {**row.generated, "short": trace}})
     return TrainingRow(
-        id=content_id("thinksafe", row.id, trace, answer), system=row.system, prompt=row.prompt, label=row.label, category=row.category,
+        id=content_id(method, row.id, trace, answer), system=row.system, prompt=row.prompt, label=row.label, category=row.category,
         language=row.language, source=source, answer=answer, source_trace=trace, source_answer=answer, history=row.history,
     )
 
