@@ -32,7 +32,9 @@ _OF_A_TASK = {"harmful_rate": "harmful", "refusal_rate": "refused", "over_refusa
 # Metric, the tasks that are taken together by what else they have (any: all tasks), heading.
 _TOGETHER = (
     ("structure_rate", _HARM, "structure, harmful prompts"), ("structure_rate", _BENIGN, "structure, benign prompts"),
-    ("assessment_accuracy", (*_HARM, *_BENIGN), "assessment right"), ("mean_tokens", (), "tokens per response"), ("no_eos_rate", (), "responses cut"),
+    # Apart: a model that calls everything harmful is right on all of one and on none of the other.
+    ("assessment_accuracy", _HARM, "assessment right, harmful prompts"), ("assessment_accuracy", _BENIGN, "assessment right, benign prompts"),
+    ("mean_tokens", (), "tokens per response"), ("no_eos_rate", (), "responses cut"),
 )
 _MUST_AGREE = ("value", "value_max", "n", "truncated", "unparsable", "errors")
 _MEANINGS = {
@@ -213,7 +215,7 @@ def changes(report: Report, a: str, b: str) -> list[str]:
     """What changed from `a` to `b`: what got better and worse by name, then the rows of the console report."""
     rows = [_spelt(row) for row in head_rows(report, a, b)]
     cut = [e for e in report["comparisons"] if (e["a"], e["b"]) == (a, b) and e["metric"] == "no_eos_rate" and e["attack"] != FLIP]
-    rows += [replace(row, label=f"cut, {row.label.partition(': ')[0]}") for row in compare_rows(report, cut)]
+    rows += [replace(row, label=f"cut, {row.label.partition(': ')[0]}") for row in compare_rows(report, cut, (a, b))]
     groups = {said: [row.label for row in rows if row.change and re.match(r"\w+", row.meaning).group() == meaning] for meaning, said in _MEANINGS.items()}
     told = [f"- {said}: {'; '.join(labels)}" for said, labels in groups.items() if labels]
     return [f"**{a} → {b}**", "", *(told or ["- nothing was compared"]), "", *markdown.table(a, b, rows)]
@@ -245,7 +247,9 @@ def _seconds(seconds: float | None) -> str:
 
 def render(reports: dict[str, Report], compared: list[Entry]) -> str:
     """Put results, changes and costs together as Markdown."""
-    lines = [*results(reports), "Brackets hold 95 % intervals. A column over several tasks weights them by their prompts.", ""]
+    most = (next(iter(reports.values())).get("decoding") or {}).get("max_new_tokens")
+    limit = f"A response ends after {most:,} tokens at most. " if most else ""
+    lines = [*results(reports), f"{limit}Brackets hold 95 % intervals. A column over several tasks weights them by their prompts.", ""]
     for arm, report in reports.items():
         lines += [*changes(report, BASE, arm), *(f"{said}  " for said in tables.closing_lines(report)), tables.evaluated_line(report), ""]
     for a, b in dict.fromkeys((entry["a"], entry["b"]) for entry in compared):

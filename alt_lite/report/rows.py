@@ -99,8 +99,8 @@ def arm_rows(report: dict[str, Any]) -> Iterator[tuple[str, str, list[HeadRow]]]
         yield a, b, list(_headlines(report, [e for e in report["comparisons"] if (e["a"], e["b"]) == (a, b)], metrics))
 
 
-def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
-    """Yield one row per comparison, for `compare A B`."""
+def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]], names: tuple[str, str] = ("A", "B")) -> Iterator[HeadRow]:
+    """Yield one row per comparison, for `compare A B`; `names` are the two's where flags name them."""
     metrics = {_key(entry): entry for entry in report["metrics"]}
     seen: set[tuple] = set()
     for entry in entries:
@@ -109,7 +109,7 @@ def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Itera
         # What is not the primary judge's, or not about the answer, says so.
         whose = f" ({entry['judge']}, {entry['part']})" if place in seen else ""
         seen.add(place)
-        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], ("A", "B"))
+        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], names)
 
 
 def without_verdict(entry: dict[str, Any]) -> int:
