@@ -17,16 +17,16 @@ def render(data: dict[str, Any], run: Path) -> str:
     lines = [f"# {data.get('evaluated') or data['recipe']}", "", tables.title_line(data), "", tables.evaluated_line(data), ""]
     rows = list(head_rows(data))
     if rows:
-        lines += _table("base", "tuned", rows)
+        lines += table("base", "tuned", rows)
         for a, b, compared in arm_rows(data):
             if (a, b) != ("base", "tuned"):
-                lines += _table(a, b, compared)
+                lines += table(a, b, compared)
         lines += [*tables.closing_lines(data), ""]
     else:
         for model in dict.fromkeys(entry["model"] for entry in data["metrics"]):
             lines += [f"| metric ({model}) | value [95 % interval] | n |", "|---|---|---|", *("| " + " | ".join(map(_cell, row)) + " |" for row in single_rows(data, model)), ""]
         for a, b, compared in arm_rows(data):
-            lines += _table(a, b, compared)
+            lines += table(a, b, compared)
         lines += [*tables.closing_lines(data), ""]
     for item in examples(run, values["report.examples"]):
         lines += [f"## {item.title}", "", _quote(item.prompt), ""]
@@ -42,7 +42,8 @@ def render(data: dict[str, Any], run: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(a: str, b: str, rows: list[HeadRow]) -> list[str]:
+def table(a: str, b: str, rows: list[HeadRow]) -> list[str]:
+    """Put a comparison's rows in a Markdown table."""
     cells = ((r.label, r.base, r.tuned, r.change, r.p, r.n, r.meaning) for r in rows)
     return [f"| | {a} | {b} | change | p | n | |", "|---|---|---|---|---|---|---|", *("| " + " | ".join(map(_cell, row)) + " |" for row in cells), ""]
 

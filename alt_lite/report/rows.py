@@ -38,10 +38,10 @@ class HeadRow:
     section: str
 
 
-def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
-    """Yield harm, over-refusal and skills per task and language, then structure and length."""
+def head_rows(report: dict[str, Any], a: str = "base", b: str = "tuned") -> Iterator[HeadRow]:
+    """Yield harm, over-refusal and skills per task and language, then structure and length, of `b` against `a`."""
     metrics = {_key(entry): entry for entry in report["metrics"]}
-    compared_models = [entry for entry in report["comparisons"] if (entry["a"], entry["b"]) == ("base", "tuned")]
+    compared_models = [entry for entry in report["comparisons"] if (entry["a"], entry["b"]) == (a, b)]
     yield from _headlines(report, compared_models, metrics)
     for metric, label in _BELOW:
         for task in _shown_tasks(report):
@@ -49,9 +49,9 @@ def head_rows(report: dict[str, Any]) -> Iterator[HeadRow]:
             if compared:
                 yield _row(report, compared, metrics, f"{label}, {_short(report, task)}", "structure")
             else:
-                tuned = next((m for m in report["metrics"] if m["model"] == "tuned" and _is(m, task, metric)), None)
+                tuned = next((m for m in report["metrics"] if m["model"] == b and _is(m, task, metric)), None)
                 if tuned:
-                    yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), _flag({"tuned": tuned}).strip(), "structure")
+                    yield HeadRow(f"{label}, {_short(report, task)}", "–", _value(tuned), "", "", str(tuned["n"]), _flag({b: tuned}).strip(), "structure")
 
 
 def _headlines(report: dict[str, Any], entries: list[dict[str, Any]], metrics: dict[tuple, dict[str, Any]]) -> Iterator[HeadRow]:
@@ -99,8 +99,8 @@ def arm_rows(report: dict[str, Any]) -> Iterator[tuple[str, str, list[HeadRow]]]
         yield a, b, list(_headlines(report, [e for e in report["comparisons"] if (e["a"], e["b"]) == (a, b)], metrics))
 
 
-def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Iterator[HeadRow]:
-    """Yield one row per comparison, for `compare A B`."""
+def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]], names: tuple[str, str] = ("A", "B")) -> Iterator[HeadRow]:
+    """Yield one row per comparison, for `compare A B`; `names` are the two's where flags name them."""
     metrics = {_key(entry): entry for entry in report["metrics"]}
     seen: set[tuple] = set()
     for entry in entries:
@@ -109,7 +109,7 @@ def compare_rows(report: dict[str, Any], entries: list[dict[str, Any]]) -> Itera
         # What is not the primary judge's, or not about the answer, says so.
         whose = f" ({entry['judge']}, {entry['part']})" if place in seen else ""
         seen.add(place)
-        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], ("A", "B"))
+        yield _row(report, entry, metrics, f"{_title(report, entry)}: {entry['metric']}{attack}{whose}", entry["metric"], names)
 
 
 def without_verdict(entry: dict[str, Any]) -> int:
