@@ -78,7 +78,7 @@ def said(facts: Mapping[str, Any]) -> str:
     """Tell what a proof shows: what is identical, and up to which rounding the rest is. Runs of earlier versions kept
     fewer facts."""
     written, n = facts.get("dtype", "16 bit"), facts.get("prompts") or 0
-    once = f"base + adapter, rounded once to {written}"
+    once = f"base + adapter, {'stored in float32' if written == 'float32' else f'rounded once to {written}'}"
     if facts["max_logit_difference"] is None:
         told = f"{facts['tensors_right']} of {facts['tensors']} tensors read back are {once}" if facts.get("tensors") else once
         return f"only spot-checked: {told}" if facts["proved"] else f"spot-checked, and NOT what it must be: {told}"
