@@ -45,7 +45,7 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
 
     shape = PUBLISHED.get(recipe.model.name)
     if shape is None:
-        raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}")
+        raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}; or, on a CPU, the weights: model.name=FOLDER or FILE.gguf")
     shape = replace(shape, num_hidden_layers=layers) if layers else shape
     backend.prepare_environment()
     here = backend.device(recipe)
