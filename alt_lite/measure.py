@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,11 @@ def measure(recipe: Recipe, command: str, steps: int = 20, layers: int | None = 
 
     shape = PUBLISHED.get(recipe.model.name)
     if shape is None:
-        raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}")
+        raise UserError(f"{recipe.name}: the published shape of {recipe.model.name} is not known", f"a recipe of one of {', '.join(PUBLISHED)}; or, on a CPU, the weights: model.name=FOLDER or FILE.gguf")
     shape = replace(shape, num_hidden_layers=layers) if layers else shape
     backend.prepare_environment()
     here = backend.device(recipe)
-    rows = _rows(steps * recipe.train.batch_size)
+    rows = rows_of(steps * recipe.train.batch_size)
     with tempfile.TemporaryDirectory(prefix="alt_lite_bench_") as name:
         root = Path(name)
         say(f"bench: writing {shape.parameters / 1e9:.2f}B random weights")
@@ -98,13 +99,20 @@ def _write(entry: dict[str, Any], out: Path | None) -> None:
         say(f"wrote {path}")
 
 
-def _rows(count: int) -> list[Any]:
+def rows_of(count: int, of: Sequence[int] = _IDS) -> list[Any]:
+    """Make random rows of AltTrain's lengths."""
     from alt_lite.tokens.encode import IGNORED, Encoded
 
     rng = random.Random(0)
     lengths = [_LONG if number % _EVERY == _EVERY - 1 else _SHORT for number in range(count)]
-    ids = [[rng.choice(_IDS) for _ in range(length)] for length in lengths]
+    ids = [[rng.choice(of) for _ in range(length)] for length in lengths]
     return [Encoded(str(number), row, [IGNORED] * 20 + row[20:]) for number, row in enumerate(ids)]
+
+
+def prompts_of(count: int, of: Sequence[int] = _IDS) -> list[list[int]]:
+    """Make random prompts of usual lengths."""
+    rng = random.Random(1)
+    return [[rng.choice(of) for _ in range(rng.choice(_PROMPT_TOKENS))] for _ in range(count)]
 
 
 def _micro_batches(rows: list[Any], recipe: Recipe, facts: dict[str, Any]) -> list[list[int]]:
@@ -134,8 +142,7 @@ def _generation(weights: Weights, here: Any, tokens: Any) -> dict[str, Any]:
 
         torch.cuda.reset_peak_memory_stats()
     model = weights.load(here)
-    rng = random.Random(1)
-    prompts = [[rng.choice(_IDS) for _ in range(rng.choice(_PROMPT_TOKENS))] for _ in range(_PROMPTS)]
+    prompts = prompts_of(_PROMPTS)
 
     def speed(some: list[list[int]], together: int | None) -> tuple[float, dict[int, tuple[int, ...]], int]:
         began = time.perf_counter()

@@ -23,6 +23,8 @@ from alt_lite.model.counted import shape_of
 from alt_lite.model.shape import Shape
 from alt_lite.rundir import append_jsonl, now, read_rows
 
+# Tokens of a mean prompt where no task is at hand, and characters of a token: our assumptions.
+_PROMPT, _CHARACTERS = 200, 4
 # Tokens of a mean response where none was measured: reasoning models' on sampled responses, our assumption; the embedded model's.
 _RESPONSE = {"harm": 800, "over_refusal": 900, "skill": 1500}
 _RESPONSE_EMBEDDED = 50
@@ -121,7 +123,7 @@ def tell(recipe: Recipe, here: Device, decisions: Decisions, lengths: Sequence[i
             together = chosen(decisions, "train.micro_batch_size") if "train.micro_batch_size" in decisions else 1
             rate = speed.training(shape, here_measured(), recipe.train.gradient_checkpointing, (together or 1) * sum(lengths) / len(lengths))
         say(f"  time, training: about {speed.spoken(tokens / rate)} ({tokens:,.0f} tokens, {_rate(rate)}, {_whence(known)})")
-    rate, known = _generating(recipe, here, decisions, shape, here_measured, free)
+    rate, known = _generating(recipe, here, decisions, shape, here_measured, free, tasks, drawn.max_new_tokens)
     # A response that was cut short says nothing of how long it would have become.
     limit, then = drawn.max_new_tokens, (known or {}).get("max_new_tokens")
     means = ((known or {}).get("mean_tokens") or {}) if then is None or (limit is not None and limit <= then) else {}
@@ -159,16 +161,26 @@ def _smaller(recipe: Recipe, decisions: Decisions, asked: Mapping[str, float], l
         yield "eval.limit=10", lasting({kind: count * share for kind, count in asked.items()})
 
 
-def _generating(recipe: Recipe, here: Device, decisions: Decisions, shape: Shape, measure: Any, free: int) -> tuple[float, dict[str, Any] | None]:
+def _generating(
+    recipe: Recipe, here: Device, decisions: Decisions, shape: Shape, measure: Any, free: int, tasks: Sequence[Task], limit: int | None,
+) -> tuple[float, dict[str, Any] | None]:
     precision = chosen(decisions, "eval.precision")
     known = measured(recipe, here, "eval", f"{recipe.eval.engine}, {precision}")
     if known:
         return float(known["tokens_per_second"]), known
-    new = recipe.eval.max_new_tokens or memory.NEW
+    new = limit or recipe.eval.max_new_tokens or memory.NEW
     peak = memory.generation(shape, recipe, here, free, precision, new=new, together=chosen(decisions, "eval.batch_size"))
     width = memory.width_of(here)
     rows = max(1, peak.parts["cache"] // (memory.cache_bytes(shape, width) * (memory.PROMPT + new)))
-    return speed.generation(shape, measure(), rows, peak.parts["weights"], width), None
+    # No more are together than a task has.
+    rows = min(rows, max((len(task.prompts) for task in tasks), default=rows))
+    return speed.generation(shape, measure(), rows, peak.parts["weights"], width, _prompt_tokens(tasks), new), None
+
+
+def _prompt_tokens(tasks: Sequence[Task]) -> float:
+    """Tokens of a mean prompt, from its characters."""
+    texts = [sum(len(message["content"]) for message in prompt.messages) for task in tasks for prompt in task.prompts]
+    return sum(texts) / len(texts) / _CHARACTERS if any(texts) else _PROMPT
 
 
 def _rate(rate: float) -> str:

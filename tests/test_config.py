@@ -12,12 +12,15 @@ REAL = {
     "qwen3_0_6b": "Qwen/Qwen3-0.6B", "qwen3_1_7b": "Qwen/Qwen3-1.7B", "qwen3_4b": "Qwen/Qwen3-4B",
     "qwen3_8b": "Qwen/Qwen3-8B", "qwen3_14b": "Qwen/Qwen3-14B",
 }
+# Trained on a CPU, with settings of its own.
+ON_A_CPU = {"smollm2_135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 
 
 def test_every_recipe_of_the_list_is_shipped_and_names_its_model():
-    assert set(recipe_names()) == {*REAL, "tiny"}
-    for name, model in REAL.items():
+    assert set(recipe_names()) == {*REAL, *ON_A_CPU, "tiny"}
+    for name, model in {**REAL, **ON_A_CPU}.items():
         assert load_recipe(name).model.name == model
+    assert all(load_recipe(name).model.gpu_gb is None for name in ON_A_CPU)
 
 
 @pytest.mark.parametrize("name", sorted(REAL))

@@ -12,7 +12,7 @@ from allocations import Allocations, bytes_of
 from alt_lite.config import load_recipe, recipe_names
 from alt_lite.decide import Device, decide
 from alt_lite.errors import OutOfTime, UserError
-from alt_lite.generate.fit import cache_bytes
+from alt_lite.generate.fit import MOST, cache_bytes
 from alt_lite.model import adapter, backend, load, memory, train
 from alt_lite.model.layout import micro_batches
 from alt_lite.model.shape import PUBLISHED, read
@@ -291,6 +291,13 @@ def test_more_of_anything_needs_more():
     assert total(lora__targets="q_proj,v_proj") < usual
     unsloth = memory.training(shape, load_recipe("qwen3_4b"), CARD, 2, 512, backend="unsloth")
     assert unsloth.total <= usual
+
+
+def test_an_evaluation_on_a_cpu_is_sized_for_as_many_prompts_as_are_taken_together():
+    recipe, shape, cpu = load_recipe("smollm2_135m"), PUBLISHED["HuggingFaceTB/SmolLM2-135M-Instruct"], Device("cpu", "a CPU with bf16", 16 * 10**9, True)
+    roomy, tight = (memory.generation(shape, recipe, cpu, free * 10**9, "16bit", new=160) for free in (16, 3))
+    assert f"{MOST['cpu']} prompts" in roomy.note and roomy.parts["cache"] == MOST["cpu"] * cache_bytes(shape, 2) * (memory.PROMPT + 160)
+    assert tight.parts["cache"] < roomy.parts["cache"] and tight.total <= 3e9
 
 
 def test_sixteen_bit_is_evaluated_where_it_fits_and_four_where_it_does_not():

@@ -65,6 +65,20 @@ def is_here(model: ModelSection) -> bool:
     return model.name == EMBEDDED or Path(model.name).is_dir() or names_gguf(model.name)
 
 
+def has_weights(model: ModelSection) -> bool:
+    """Whether the model's weights are on this machine: in a folder, a GGUF file, or the hub's snapshot. Asks no hub."""
+    if is_here(model):
+        return True
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(model.name, revision=model.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return False
+    return any(folder.glob("*.safetensors"))
+
+
 def require_one_model(folder: Path) -> None:
     """Refuse a folder that holds a whole model and an adapter: transformers puts the adapter on the model without a
     word, while the merge reads the model alone.

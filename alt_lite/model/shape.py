@@ -135,5 +135,6 @@ PUBLISHED: dict[str, Shape] = {
     "Qwen/Qwen3-4B": _qwen3(2560, 36, 32, 9728, tied=True),
     "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12_288),
     "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17_408),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Shape("llama", 576, 30, 9, 3, 64, 1536, 49_152, True),
     "embedded": Shape("qwen2", 128, 4, 4, 2, 32, 384, 2624, True),
 }

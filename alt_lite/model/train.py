@@ -164,7 +164,7 @@ def train(
         torch.cuda.reset_peak_memory_stats()  # what came before is not training's
     model = adapter.new(recipe, device, chosen(decisions, "model.backend"), max(lengths))
     logger = _logger(places, rows, steps, kept, report, stop)
-    trainer = _trainer(recipe, decisions, model, trainer_config(settings), tokens, rows, steps, tell, logger)
+    trainer = trainer_of(recipe, decisions, model, trainer_config(settings), tokens, rows, steps, tell, logger)
     require_settings(trainer.args, settings)
     trainer.remove_callback(PrinterCallback)
     adapter.to_fp32(trainer.model)
@@ -206,7 +206,7 @@ def train(
     }
 
 
-def _trainer(
+def trainer_of(
     recipe: Recipe, decisions: Decisions, model: Any, config: Any, tokens: Tokens, rows: Sequence[Encoded],
     steps: Sequence[Sequence[int]], tell: Callable[[str], None], logger: Any,
 ) -> Any:

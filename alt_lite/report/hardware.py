@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alt_lite.config import Recipe, load_recipe, recipe_folder, recipe_names
+from alt_lite.config import Recipe, load_recipe, recipe_folder, recipe_names, with_overrides
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.model import memory
@@ -26,6 +26,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 ALTTRAIN_TOKENS = 900 * 70 + 100 * 1050
 _NAMED = ("unsloth", "torch", "transformers")
 _CARD = Device("cuda", "a card of compute capability 8.0 or newer", 0, bf16=True)
+# What a recipe that asks for no card is made for.
+_CPU = Device("cpu", "2 CPU cores", 0, bf16=True)
 
 
 def measurements(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -67,6 +69,9 @@ def _memory(recipe: Recipe, measured: list[dict[str, Any]]) -> str:
     shape = PUBLISHED.get(recipe.model.name)
     if shape is None:
         return f"{recipe.model.gpu_gb:g} GB *estimate*" if recipe.model.gpu_gb else "not measured"
+    if recipe.model.gpu_gb is None:
+        whole = with_overrides(recipe, ("model.load_in_4bit=false",))  # as it is trained there (settle.py)
+        return f"{_CPU.name}, {memory.training(shape, whole, _CPU, 1, memory.ROW).total / 1e9:.1f} GB *estimate*"
     few, many = (memory.training(shape, recipe, _CARD, rows, memory.ROW).total / 1e9 for rows in (1, 4))
     return f"{few:.1f} GB, {many:.1f} with 4 rows *estimate*"
 
@@ -87,7 +92,8 @@ def _evaluation(recipe: Recipe) -> str:
     shape = PUBLISHED.get(recipe.model.name)
     if shape is None:
         return "not measured"
-    full, four = (memory.generation(shape, recipe, _CARD, 0, bits, together=1).total / 1e9 for bits in ("16bit", "4bit"))
+    here = _CPU if recipe.model.gpu_gb is None else _CARD
+    full, four = (memory.generation(shape, recipe, here, 0, bits, together=1).total / 1e9 for bits in ("16bit", "4bit"))
     return f"{full:.1f} GB, {four:.1f} GB *estimate*"
 
 
@@ -103,7 +109,7 @@ def _source(entry: dict[str, Any]) -> str:
 def _legend() -> str:
     return (
         f"Estimates: backend transformers, one row of {memory.ROW:,} tokens in memory at once, on a card with bf16, {memory.CONTEXT / 1e9:.1f} GB of them for CUDA's own; "
-        f"evaluation of one prompt of {memory.PROMPT} tokens and {memory.NEW:,} new ones. An estimate of time is {ALTTRAIN_TOKENS:,} tokens × epochs / "
+        f"evaluation of one prompt of {memory.PROMPT} tokens and {memory.NEW:,} new ones; on CPU cores in bf16, unquantised. An estimate of time is {ALTTRAIN_TOKENS:,} tokens × epochs / "
         "measured tokens per second."
     )
 
