@@ -154,12 +154,17 @@ def _through_llama_cpp(
     quant: str, path: Path, tokens: Tokens, asked: Sequence[Messages], prompts: Sequence[list[int]], new_tokens: int
 ) -> tuple[Compared, list[list[int]]]:
     """Look at a file by llama.cpp's own eyes: prompts, ends, greedy ids with the token that ends them."""
+    import torch
+
     try:
         import llama_cpp
     except (ImportError, OSError, RuntimeError) as error:  # its library is missing, or built for another processor
         raise UserError(f"llama-cpp-python cannot be loaded: {str(error).splitlines()[0]}", "install it anew, or leave --compare out") from error
+    # llama.cpp's threads wait for each other by spinning: more of them than torch was given stand still on a busy machine.
+    threads = torch.get_num_threads()
+    room = max(map(len, prompts)) + new_tokens + 1
     try:
-        model = llama_cpp.Llama(str(path), n_ctx=max(map(len, prompts)) + new_tokens + 1, n_gpu_layers=0, verbose=False)
+        model = llama_cpp.Llama(str(path), n_ctx=room, n_gpu_layers=0, n_threads=threads, n_threads_batch=threads, verbose=False)
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UserError(f"llama.cpp does not load {path}: {str(error).splitlines()[0] if str(error) else 'it gives no reason'}", "install a newer llama-cpp-python") from error
     try:
