@@ -8,6 +8,7 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +64,11 @@ def test_what_cannot_be_compared_is_told_before_a_file_is_written(tokens, tmp_pa
     assert status == 2 and len(err.strip().splitlines()) == 2 and "Fix: pip install llama-cpp-python" in err
     status, _, err = command("export", run, "--to", "vllm", "--compare")
     assert status == 2 and "Fix: --to gguf --compare" in err
+    monkeypatch.undo()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: find_spec("json" if name == "llama_cpp" else name))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1_000_000, total=1_000_000))
+    status, _, err = command("export", run, "--to", "gguf", "--compare")
+    assert status == 2 and "of memory; 0.0 GB are free" in err and "leave --compare out" in err
     monkeypatch.undo()
     shutil.rmtree(run / "merged")
     status, _, err = command("export", run, "--to", "gguf", "--compare")
