@@ -33,13 +33,14 @@ def export(
     quant: Annotated[str, typer.Option(help="types of GGUF files: f16, q8_0; others (q4_k_m, …) by llama.cpp's llama-quantize")] = "f16,q8_0",
     repo: Annotated[str | None, typer.Option(help="hub: OWNER/NAME")] = None,
     out: Annotated[Path | None, typer.Option(help="where files go; default RUN/export")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="let llama.cpp generate from the GGUF files and compare with the model that was evaluated; needs llama-cpp-python")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be written and pushed")] = False,
 ) -> None:
     """Export a run's merged model: GGUF files, an Ollama Modelfile, a script for vLLM, a push to the hub with a model card."""
     from alt_lite.evaluation import recipe_of
     from alt_lite.model import backend
+    from alt_lite.model.exporting import comparing, gguf_file, hub
     from alt_lite.model.exporting import export as exporting
-    from alt_lite.model.exporting import gguf_file, hub
 
     recipe = recipe_of(run)
     targets, quants = _listed(to), _listed(quant)
@@ -53,12 +54,16 @@ def export(
         exporting.require_quants(quants)
         if "gguf" not in targets:
             say("export: ollama runs a GGUF file, so those are written too")
+    elif compare:
+        raise UserError("--compare looks at GGUF files, and none are asked for", "--to gguf --compare")
     pushed = "hub" in targets and not dry_run and hub.has_token()
     if pushed or repo:
         hub.require_repo(repo)
     backend.prepare_environment()
     folder = out or run / FOLDER
     source = _source(run, recipe)
+    if compare:
+        comparing.require(source)
     if dry_run and ggufs:
         for kind, size in exporting.sizes(source, quants).items():
             results.print(f"{size / 1e6:>12,.1f} MB  {folder / exporting.file_name(source.name, kind)}", markup=False, soft_wrap=True)
@@ -72,6 +77,8 @@ def export(
                 _ollama(recipe, run, smallest, gguf_file.plan(source.merged, "f16").config["max_position_embeddings"])
             if "vllm" in targets:
                 _vllm(recipe, run, folder)
+            if compare:
+                _compare(source, run, paths)
     if "hub" in targets:
         _hub(recipe, run, repo, push=pushed, asked_dry=dry_run)
 
@@ -112,6 +119,23 @@ def _source(run: Path, recipe: Recipe) -> Source:
     rows = read_training_rows(run / "data" / "train.jsonl")[:_COMPARED_ROWS]
     texts = [text for row in rows for text in (row.prompt, row.reasoning, row.answer) if text]
     return Source(merged, run.resolve().name, tokens.family, texts, [encode_prompt(tokens, row_messages(row)) for row in rows[:_COMPARED_PROMPTS]])
+
+
+def _compare(source: Source, run: Path, paths: dict[str, Path]) -> None:
+    """Print what llama.cpp makes of each file.
+
+    Raises:
+        UserError: a file is another model than the one that was evaluated.
+    """
+    from alt_lite.model.exporting import comparing
+
+    wrong = {}
+    for compared in comparing.compare(source, run, paths):
+        results.print(str(compared), markup=False, soft_wrap=True)
+        if compared.wrong:
+            wrong[compared.quant] = compared.wrong
+    for quant, what in wrong.items():
+        raise UserError(f"{paths[quant]} is not the model that was evaluated: {what}", "serve RUN/merged with vLLM (--to vllm), and report this")
 
 
 def _ollama(recipe: Recipe, run: Path, gguf: Path, context: int) -> None:

@@ -157,7 +157,8 @@ def _use(manifest: Mapping[str, Any], values: Mapping[str, Any], system: str | N
     advice = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
     known = FAMILIES.get(values["model.family"])
     advised = known is None or known.sampling.advised
-    whose = "as in its evaluation" if manifest.get("embedded") else "as the base's makers advise" if advised else "as is usual for reasoning models"
+    evaluated = manifest.get("embedded") or (not advised and not sampling.get("temperature"))
+    whose = "as in its evaluation" if evaluated else "as the base's makers advise" if advised else "as is usual for reasoning models"
     lines = [f"Prompt format `{values['model.family']}`; sampling {whose}: {advice}."]
     if system:
         lines.append("Send the system prompt above as the first message: the model was trained with it.")

@@ -32,8 +32,10 @@ LLAMA_CPP = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_k_s", "q4_k_m", "
 # Largest error of a weight, as a share of its tensor's largest: the formats' own rounding. 16 bit: half of
 # the last of 11 binary places; 8 bit: half a step of 127, and the step itself in 16 bit.
 WEIGHT_TOLERANCE = {"f16": 2**-11, "q8_0": 1 / 254 + 2**-11}
-# Root mean square of the logits' differences, as a share of their standard deviation.
+# Root mean square of the logits' differences, as a share of their standard deviation. Weights of 16 bit stay as they
+# are in f16; what fp32's lose adds up over the layers (0.0008 for the 30 of SmolLM2-135M).
 LOGIT_TOLERANCE = {"f16": 0.001, "q8_0": 0.1}
+ROUNDED_LOGIT_TOLERANCE = {**LOGIT_TOLERANCE, "f16": 0.01}
 _ROWS = 4096  # of a tensor compared at a time
 
 
@@ -140,7 +142,8 @@ def read_back(planned: gguf_file.Plan, path: Path, source: Source, tokens: Token
     logits = None if unread else _logits_differ(planned, path, source)
     proved = None
     if error is not None:
-        proved = error <= WEIGHT_TOLERANCE[quant] and (logits is None or logits["share"] <= LOGIT_TOLERANCE[quant])
+        allowed = (ROUNDED_LOGIT_TOLERANCE if error else LOGIT_TOLERANCE)[quant]
+        proved = error <= WEIGHT_TOLERANCE[quant] and (logits is None or logits["share"] <= allowed)
     return {
         "pre": entries["pre"], "texts": len(PROBES) + len(source.texts), "texts_with_equal_ids": equal, "largest_weight_error": error,
         "max_logit_difference": logits and logits["largest"], "logit_difference_share": logits and logits["share"],

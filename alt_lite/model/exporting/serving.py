@@ -19,11 +19,17 @@ _CONTEXT = 16_384
 
 
 def sampling(recipe: Recipe) -> dict[str, float]:
-    """What the model's makers advise; the embedded model, which is evaluated greedily, is served so."""
+    """What the model's makers advise. The embedded model is served greedily, as it is evaluated; so is one whose makers
+    advise nothing where the recipe evaluates it greedily."""
     advice = FAMILIES[recipe.model.family].sampling
-    if recipe.embedded or not advice.temperature:
+    if recipe.embedded or not advice.temperature or as_evaluated(recipe):
         return {"temperature": 0.0}
     return {"temperature": advice.temperature, "top_p": advice.top_p, **({} if advice.top_k is None else {"top_k": advice.top_k})}
+
+
+def as_evaluated(recipe: Recipe) -> bool:
+    """Whether sampling follows the evaluation, since the makers advise none and the recipe says greedy."""
+    return not FAMILIES[recipe.model.family].sampling.advised and recipe.eval.temperature == 0
 
 
 def model_name(name: str) -> str:
