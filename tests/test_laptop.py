@@ -129,6 +129,13 @@ def test_the_page_holds_what_the_script_prints():
     assert between == laptop_table.main([str(FOLDER)]) + "\n"
 
 
+def test_the_readme_holds_the_short_table():
+    between = (ROOT / "README.md").read_text(encoding="utf-8").split("docs/laptop --short -->\n")[1].split("<!-- /laptop -->")[0]
+    if not list(FOLDER.glob("*.json")):
+        pytest.skip("no report is committed in docs/laptop")
+    assert between.strip() == laptop_table.main([str(FOLDER), "--short"]).strip()
+
+
 def test_committed_reports_hold_numbers_alone():
     for file in FOLDER.glob("*.json"):
         texts = list(laptop_table._strings(json.loads(file.read_text())))
