@@ -9,14 +9,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from transformers import GenerationConfig
 
 from alt_lite.config import load_recipe
+from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.generate import continuous, fit, ties
 from alt_lite.generate.local import Noise, generate
 from alt_lite.generate.stream import stream
-from alt_lite.model import backend, load
+from alt_lite.model import attention, backend, load
 from alt_lite.tokens.encode import encode_prompt
 
 R1_1_5B = SimpleNamespace(num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2, hidden_size=1536, intermediate_size=8960, vocab_size=151936)
@@ -137,3 +139,20 @@ def test_a_difference_is_explained_only_where_both_tokens_were_as_good(base, tok
     assert (found.n, found.differing, found.explained) == (2, 1, 0) and found.largest_gap > found.tolerance
     assert ties.compare(base, asked[:1], [right], [right]).differing == 0
     assert ties.gap(base, asked[0], right, right[:4]) == float("inf")
+
+
+def test_a_new_token_attends_with_shared_heads_as_with_repeated_ones_and_in_fp32_to_the_last_bit():
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    attention.prepare(Device("cpu", "c", 1))
+    folded = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    layer = SimpleNamespace(num_key_value_groups=3, is_causal=True, training=False)
+    mask = torch.ones(2, 1, 1, 40, dtype=torch.bool)
+    mask[1, :, :, :9] = False  # padding on the left
+    for dtype, same in ((torch.float32, 0.0), (torch.bfloat16, 2**-7)):
+        torch.manual_seed(0)
+        query, key, value = (torch.randn(2, heads, tokens, 16, dtype=dtype) for heads, tokens in ((6, 1), (2, 40), (2, 40)))
+        ours, theirs = (way(layer, query, key, value, mask, scaling=0.25)[0] for way in (folded, sdpa_attention_forward))
+        assert ours.shape == theirs.shape and float((ours - theirs).abs().max()) <= same
+        assert not attention._foldable(query.expand(2, 6, 4, 16), key, mask, {}) and attention._foldable(query, key, mask, {}) == (dtype == torch.bfloat16)

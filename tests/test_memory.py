@@ -190,7 +190,7 @@ def test_activations_and_logits_of_a_real_step(tmp_path, monkeypatch, tokens, ki
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)
     if not new:
-        monkeypatch.setattr(sdpa_attention, "use_gqa_in_sdpa", lambda *_: False)  # as model/load.py does there
+        monkeypatch.setattr(sdpa_attention, "use_gqa_in_sdpa", lambda *_: False)  # as model/attention.py does there
     trainer.train()
     peak = memory.training(read(made), recipe, CARD if new else T4, rows, length, layout=layout)
     estimate = peak.parts["activations"] + peak.parts.get("logits", 0) + peak.parts.get("one layer", 0)

@@ -13,6 +13,7 @@ from alt_lite.console import say
 from alt_lite.decide import Device
 from alt_lite.errors import UserError, is_disk_full, is_out_of_memory
 from alt_lite.families import FAMILIES
+from alt_lite.model import attention
 from alt_lite.net import asking, one_line
 from alt_lite.tokens import tokenizer as tokenizers_io
 from alt_lite.tokens.tokenizer import Tokens
@@ -143,7 +144,7 @@ def _loaded(folder: Path, device: Device, dtype: Any, **settings: Any) -> PreTra
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    _repeat_shared_heads(device)
+    attention.prepare(device)
     heed_attn_factor()
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device.kind, **settings)
@@ -171,17 +172,6 @@ def heed_attn_factor() -> None:
         return frequencies, factor * (rope.get("attn_factor") or 1.0) if rope.get("attention_factor") is None else factor
 
     modeling_rope_utils.ROPE_INIT_FUNCTIONS["yarn"] = yarn
-
-
-def _repeat_shared_heads(device: Device) -> None:
-    """Keep attention out of torch's slow kernel on cards before Ampere, such as a T4. Where a key's head serves
-    several queries, transformers leaves it to the kernel to repeat it; only flash attention can, which these
-    cards lack. Repeated beforehand, the fused kernel takes it: 1.6 to 1.8 times the tokens per second of a
-    1.5B on a T4, by the measurements at transformers #45776 (not ours)."""
-    from transformers.integrations import sdpa_attention
-
-    if device.capability is not None and device.capability < (8, 0):
-        sdpa_attention.use_gqa_in_sdpa = lambda *_: False
 
 
 def free_memory() -> None:
