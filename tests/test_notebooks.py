@@ -59,7 +59,7 @@ def test_cells_that_are_not_a_platforms_own_are_the_same():
     assert all(colab[id_] == kaggle[id_] for id_ in set(colab) - OWN)
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.long if kind == "kaggle" else []) for kind in KINDS])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.long) for kind in KINDS])
 def test_every_cell_runs_on_a_cpu(kind, tmp_path, monkeypatch):
     import nbclient
     import nbformat

@@ -11,9 +11,8 @@ _NAME = "sdpa"
 
 def prepare(device: Device) -> None:
     """Set transformers' attention up for this device, before a model is loaded."""
-    if device.kind == "cuda":
-        _repeat_shared_heads(device)
-    else:
+    _repeat_shared_heads(device)
+    if device.kind == "cpu":
         _fold_shared_heads()
 
 

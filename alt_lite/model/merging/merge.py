@@ -19,7 +19,7 @@ from alt_lite.model import load
 from alt_lite.model.merging import readers, settings
 from alt_lite.model.merging.fold import Merging, open_merging
 from alt_lite.model.merging.proof import MergeProof, rounding
-from alt_lite.model.merging.shards import find_weights
+from alt_lite.model.merging.shards import find_weights, row_blocks
 from alt_lite.model.precision import trained_in
 from alt_lite.rundir import free_disk, read_json, write_json
 from alt_lite.tokens import tokenizer as tokenizers_io
@@ -92,11 +92,11 @@ def _spot_checked(base: str, merging: Merging, out: Path) -> MergeProof:
 
     written = find_weights(out)
     right = changed = 0
-    for name in merging.shapes:
+    for name, shape in merging.shapes.items():
         merged, before = merging.beginning(name)
-        found = written.read(name)[: len(merged)]
+        found = written.read(name).reshape(shape or (1,))[next(row_blocks(shape))].reshape(merged.shape)  # a single number is one row
         right += bool(torch.equal(found, merged))
-        changed += not torch.equal(found, before)
+        changed += not torch.equal(found, before.reshape(merged.shape))
     return MergeProof(base, _named(merging.dtype), 0, tensors=len(merging.shapes), tensors_right=right, tensors_changed=changed)
 
 
