@@ -17,8 +17,8 @@ _MERGED_SHARE = 0.25
 @dataclass(frozen=True)
 class Device:
     """What the run works on; memory in bytes, of the GPU where there is one, else of the machine.
-    `bf16`: it computes in bf16, for which it has instructions of its own, unless `computing` has chosen otherwise. `unsloth` is the version that is installed; `no_gpu` tells why a GPU that is there cannot be used, and
-    what to do."""
+    `bf16`: it computes in bf16, for which it has instructions of its own, unless `computing` has chosen otherwise.
+    `unsloth` is the version that is installed; `no_gpu` tells why a GPU that is there cannot be used, and what to do."""
 
     kind: Literal["cpu", "cuda"]
     name: str

@@ -60,7 +60,7 @@ def compare(manifest: dict[str, Any], facts: dict[str, Any], unfinished: bool = 
     if unfinished and manifest.get("computes_in") not in (None, facts["computes_in"]):
         raise UserError(
             f"the training to go on with was begun in {manifest['computes_in']}; here it would compute in {facts['computes_in']}",
-            f"model.dtype={manifest['computes_in']}, a machine of the same kind, or --fresh to begin again, or another --run-dir",
+            "a machine of the same kind, or --fresh to begin again, or another --run-dir",
         )
     now, changed = facts["versions"], []
     for package, number in manifest.get("versions", {}).items():

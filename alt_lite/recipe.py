@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from alt_lite.settle import KEYS, settle
 
 Stop = Callable[[], bool]
 _MERGE_PROMPTS = 24
+_AS_BEGUN = "as this training was begun"
 
 
 def run(
@@ -57,7 +58,8 @@ def run(
     deadline = began + max_minutes * 60 if max_minutes is not None else None
     trains = plan["train"] != "done"
     asked = recipe
-    recipe, here, decisions = prepare(recipe, trains, folder.manifest.get("settled", {}) if plan["train"] != "todo" else {})
+    kept = folder.manifest if plan["train"] != "todo" else {}
+    recipe, here, decisions = prepare(recipe, trains, {**kept.get("settled", {}), "model.dtype": kept.get("computes_in")})
     rows = read_training_rows(folder.path / "data" / "train.jsonl") if plan["data"] == "done" else look_at_rows(recipe, decisions)
     decisions = check(recipe, here, decisions, folder.path, rows, trains=trains)
     facts = {**provenance.facts(recipe, here, decisions), "settled": {key: recipe.values()[key] for key in KEYS if key in decisions}}
@@ -79,22 +81,25 @@ def run(
 
 def prepare(recipe: Recipe, trains: bool = True, begun: Mapping[str, Any] = MappingProxyType({})) -> tuple[Recipe, Device, Decisions]:
     """Look at the machine and the model, refuse what cannot be trained here, decide what is left to decide. What a training
-    that has `begun` was settled with stays, whatever machine goes on with it."""
+    that has `begun` was settled with stays, whatever machine goes on with it, where that machine can."""
     from alt_lite.model import architecture, backend, load
 
     backend.prepare_environment()
     here = backend.device(recipe)
     if trains:
         backend.require_fit(recipe, here)
-    key, before = "model.load_in_4bit", []
-    if key in begun and recipe.origin[key] == "default":
+    kept: dict[str, Decision] = {}
+    if (key := "model.dtype") in begun and recipe.model.dtype == "auto" and begun[key] not in (None, here.dtype):
+        with suppress(UserError):  # another card may not compute in it: provenance.compare says so
+            here = backend.device(replace(recipe, model=recipe.model.model_copy(update={"dtype": begun[key]})))
+            kept[key] = Decision(key, begun[key], _AS_BEGUN)
+    if (key := "model.load_in_4bit") in begun and recipe.origin[key] == "default":
         recipe = replace(recipe, model=recipe.model.model_copy(update={"load_in_4bit": begun[key]}), origin={**recipe.origin, key: "decided"})
-        before = [Decision(key, begun[key], "as this training was begun")]
-    recipe, made = settle(recipe, trained_on=None if before else here)
-    made = [*before, *(decision for decision in made if not (before and decision.key == key))]
+        kept[key] = Decision(key, begun[key], _AS_BEGUN)
+    recipe, made = settle(recipe, trained_on=None if key in kept else here)
     config = load.model_folder(recipe.model, weights=False) / "config.json"
     leak = architecture.leaks(read_json(config)) if config.is_file() else None
-    return recipe, here, {**decide(recipe, here, leak), **{decision.key: decision for decision in made}}
+    return recipe, here, {**decide(recipe, here, leak), **{decision.key: decision for decision in made}, **kept}
 
 
 def check(

@@ -33,7 +33,7 @@ _NO_EFFECT = {
     "endpoint.timeout",
 }
 # Keys that came later, with the value that changes nothing: runs of before them stay what they are.
-_LATER: dict[str, Any] = {"data.benign_from": [], "data.untraced": "leave_out", "data.longest": None}
+_LATER: dict[str, Any] = {"model.dtype": "auto", "data.benign_from": [], "data.untraced": "leave_out", "data.longest": None, "merge.dtype": "auto"}
 # What must be there for a stage to count as done, whatever its state says.
 _PRODUCT = {
     "data": "data/train.jsonl", "train": "adapter/adapter_model.safetensors", "merge": "merged/config.json",
@@ -207,7 +207,7 @@ class RunDir:
         sections = (*_READS["data"], *_READS["train"])
         differing = [
             f"{key}={before.get(key)} there, {now[key]} here"
-            for key in now if key.partition(".")[0] in sections and before.get(key) != now[key] and key not in _NO_EFFECT
+            for key in now if key.partition(".")[0] in sections and before.get(key, _LATER.get(key)) != now[key] and key not in _NO_EFFECT
         ]
         if not differing:
             differing = [f"{now['data.source']} has changed since"]

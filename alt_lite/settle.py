@@ -11,8 +11,6 @@ from alt_lite.decide import Decision, Device
 from alt_lite.errors import UserError
 
 KEYS = ("model.family", "lora.targets", "model.load_in_4bit")
-
-
 # Share of a machine's memory that a base in 16 bit may take while it is trained without a GPU.
 _ROOMY = 0.25
 

@@ -216,7 +216,7 @@ def entry_of(report: dict, model: str, task: str, metric: str) -> dict:
     ("answer_only", lambda r: entry_of(r, "base", "xstest_safe", "no_eos_rate").update(n=19), "xstest_safe no_eos_rate"),
     ("answer_only", lambda r: r["metrics"].remove(entry_of(r, "base", "cnn_dailymail", "rouge_l")), "cnn_dailymail rouge_l rouge@1 answer (0.395 of n 20, 0 cut, none)"),
     ("answer_only", lambda r: r["decoding"].update(max_new_tokens=320), "max_new_tokens (160, 320)"),
-    ("alttrain", lambda r: r["settings"].update({"model.name": "/home/me/x.gguf"}), "names a place on a machine: '/home/me/x.gguf'"),
+    ("alttrain", lambda r: r["settings"].update({"model.name": "/models/x.gguf"}), "names a place on a machine: '/models/x.gguf'"),
     ("alttrain", lambda r: r["sources"][0].update(place="C:\\data\\x.csv"), "names a place on a machine"),
     ("compare", lambda r: r[0].update(a="~/runs/answer_only"), "names a place on a machine"),
     ("alttrain", lambda r: r.update(metrics=[e for e in r["metrics"] if e["model"] == "base"]), "no finished report"),

@@ -276,4 +276,4 @@ def test_a_hub_that_does_not_answer_is_not_said_to_have_broken_off(tmp_path):
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     error, fix = done.stderr.splitlines()[-2:]
     assert done.returncode == 2 and error.startswith("error: cannot reach the hub for no-such/model (")
-    assert fix == "Fix: check the network, or give a folder: model.name=FOLDER"
+    assert fix == "Fix: check the network, or give a folder or a GGUF file: model.name=FOLDER_OR_FILE"

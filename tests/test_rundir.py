@@ -102,6 +102,12 @@ def test_keys_that_change_no_result_change_no_fingerprint():
     assert fingerprints(same) == fingerprints(load_recipe("tiny"))
 
 
+def test_a_run_of_an_earlier_version_stays_what_it_is():
+    """A key that came later must not discard trainings of before it: this stood in a run.json of before there were model.dtype,
+    merge.dtype and further sources. It changes with a value of the recipe `tiny`, too, and then is to be taken anew."""
+    assert fingerprints(load_recipe("tiny", ["train.epochs=0.3", "eval.limit=20"]))["report"] == "58960c18c1193509"
+
+
 def test_before_training_everything_may_change(tmp_path):
     folder = begun(tmp_path / "run", states=(("data", "done"),))
     assert folder.plan(load_recipe("tiny", ["data.seed=3"]))["data"] == "redo"

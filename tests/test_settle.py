@@ -13,6 +13,7 @@ from alt_lite.config import load_recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
 from alt_lite.families import FAMILIES
+from alt_lite.model import backend
 from alt_lite.settle import settle
 
 
@@ -63,6 +64,17 @@ def test_a_base_is_trained_in_16_bit_on_a_cpu_that_has_room_for_it_and_in_4_else
 def test_a_training_that_has_begun_keeps_its_precision_on_another_machine(tmp_path):
     begun = recipe_stages.prepare(recipe(base(tmp_path / "m", "qwen3", "qwen3"), "model.backend=transformers"), begun={"model.load_in_4bit": True})
     assert begun[0].model.load_in_4bit and begun[2]["model.load_in_4bit"].reason == "as this training was begun"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_training_that_has_begun_goes_on_in_what_it_computed_in(dtype, tmp_path, monkeypatch):
+    folder = base(tmp_path / "m", "qwen3", "qwen3")
+    monkeypatch.setattr(backend, "cpu_has_bf16", lambda: dtype == "float32")  # this machine would choose the other one
+    _, here, decisions = recipe_stages.prepare(recipe(folder, "model.backend=transformers"), begun={"model.dtype": dtype})
+    assert here.dtype == dtype and (decisions["model.dtype"].value, decisions["model.dtype"].reason) == (dtype, "as this training was begun")
+    # What no CPU trains in is left to the comparison with the manifest, and what is asked for now is taken.
+    assert recipe_stages.prepare(recipe(folder, "model.backend=transformers"), begun={"model.dtype": "float16"})[1].dtype != "float16"
+    assert recipe_stages.prepare(recipe(folder, "model.backend=transformers", "model.dtype=float32"), begun={"model.dtype": dtype})[1].dtype == "float32"
 
 
 def test_a_recipe_that_names_its_family_settles_nothing():

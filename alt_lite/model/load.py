@@ -48,7 +48,7 @@ def model_folder(model: ModelSection, weights: bool = True) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    fix = "give a folder: model.name=FOLDER"
+    fix = "give a folder or a GGUF file: model.name=FOLDER_OR_FILE"
     with asking(f"the hub for {model.name}", fix):
         try:
             # Other formats of the same weights, which some repositories hold too, are not wanted, and no adapter

@@ -62,7 +62,7 @@ def require_gguf() -> None:
     from importlib.util import find_spec
 
     if find_spec("gguf") is None:
-        raise UserError("the package gguf, which writes GGUF files, is not installed", "pip install gguf")
+        raise UserError("the package gguf, which reads and writes GGUF files, is not installed", "pip install gguf")
 
 
 def plan(folder: Path, quant: str) -> Plan:
