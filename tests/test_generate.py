@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, LlamaConfig, MistralConfig
 
 from alt_lite.config import load_recipe
 from alt_lite.decide import Device
 from alt_lite.errors import UserError
-from alt_lite.generate import continuous, fit, ties
+from alt_lite.generate import continuous, decoding, fit, ties
 from alt_lite.generate.local import Noise, generate
 from alt_lite.generate.stream import stream
 from alt_lite.model import attention, backend, load
@@ -156,3 +156,64 @@ def test_a_new_token_attends_with_shared_heads_as_with_repeated_ones_and_in_fp32
         ours, theirs = (way(layer, query, key, value, mask, scaling=0.25)[0] for way in (folded, sdpa_attention_forward))
         assert ours.shape == theirs.shape and float((ours - theirs).abs().max()) <= same
         assert not attention._foldable(query.expand(2, 6, 4, 16), key, mask, {}) and attention._foldable(query, key, mask, {}) == (dtype == torch.bfloat16)
+
+
+ENDS = (1, 2, 5, 7)
+SMALL = {"vocab_size": 97, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "initializer_range": 0.4}
+
+
+def drawn(config):
+    torch.manual_seed(0)
+    prompts = [torch.randint(8, 97, (length,)).tolist() for length in (3, 30, 12, 5, 21, 8, 9, 17, 40, 4, 26)]
+    return AutoModelForCausalLM.from_config(config).eval(), prompts
+
+
+def ended(ids):
+    return list(ids[: next((place + 1 for place, id_ in enumerate(ids) if id_ in ENDS), len(ids))])
+
+
+@pytest.mark.parametrize("config", [LlamaConfig(**SMALL), MistralConfig(**SMALL, sliding_window=16)], ids=["full", "sliding"])
+def test_finished_rows_leave_and_the_others_are_answered_as_by_transformers(config):
+    model, prompts = drawn(config)
+    asked = GenerationConfig(do_sample=False, max_new_tokens=150, eos_token_id=list(ENDS), pad_token_id=0, bos_token_id=None, use_cache=True)
+    longest = max(map(len, prompts))
+    ids, mask = (torch.tensor([[fill] * (longest - len(prompt)) + part(prompt) for prompt in prompts]) for fill, part in ((0, list), (0, lambda p: [1] * len(p))))
+    with torch.inference_mode():
+        theirs = model.generate(input_ids=ids, attention_mask=mask, generation_config=asked)[:, longest:].tolist()
+    rows = []
+    model.register_forward_hook(lambda *it: rows.append(len(it[-1].logits)))
+    ours = decoding.decode(model, prompts, asked, 0, ENDS)
+    assert [ended(row) for row in ours] == [ended(row) for row in theirs]
+    lengths = sorted((len(ended(row)) for row in theirs), reverse=True)
+    assert lengths[-1] < lengths[0] == len(rows) and rows[0] == len(prompts)
+    assert all(0.75 * there <= sum(length > step for length in lengths) for step, there in enumerate(rows))
+
+
+def test_sampled_rows_keep_their_noise_while_others_leave():
+    model, prompts = drawn(LlamaConfig(**SMALL))
+    tokens = SimpleNamespace(pad_id=0, ends=ENDS, decode=str)
+    together, apart = ({one.index: one.ids for batch in generate(model, tokens, prompts, 60, size, Noise(1.0, 0.9, 20, range(11))) for one in batch} for size in (11, 1))
+    assert together == apart and len({len(ids) for ids in apart.values()}) > 5
+
+
+def test_keys_are_written_behind_what_is_there_and_stay_right_when_a_cache_is_cut_or_reordered():
+    model, _ = drawn(LlamaConfig(**SMALL))
+    ours, theirs = decoding._buffered(model, 400), DynamicCache(config=model.config)
+    places = set()
+    for step in range(300):
+        key, value = torch.randn(2, 2 if step > 150 else 4, 2, 3 if step == 0 else 1, 8)
+        for cache in (ours, theirs):
+            assert torch.equal(cache.update(key, value, 1)[0][..., -key.shape[2] :, :], key)
+            if step == 150:
+                cache.reorder_cache(torch.tensor([3, 1]))
+            if step == 200:
+                cache.layers[1].crop(-20)
+        assert torch.equal(ours.layers[1].keys, theirs.layers[1].keys) and torch.equal(ours.layers[1].values, theirs.layers[1].values)
+        places.add(ours.layers[1].keys.data_ptr())
+    assert len(places) <= 5  # two rooms, one for the rows that stayed, and its growths
+
+
+def test_a_model_that_keeps_more_than_keys_and_values_has_the_cache_of_transformers():
+    model, _ = drawn(LlamaConfig(**SMALL))
+    model.config.layer_types = ["linear_attention", "full_attention", "full_attention"]
+    assert decoding._buffered(model, 10) is None

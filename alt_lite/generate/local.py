@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from alt_lite.console import say
 from alt_lite.errors import UserError
 from alt_lite.generate import turning
+from alt_lite.generate.decoding import decode
 from alt_lite.generate.fit import MOST, free_bytes, prompt_bytes, prompts_together
 from alt_lite.tokens.tokenizer import Tokens
 
@@ -46,8 +47,6 @@ def generate(
     GPU greedy answers go through `continuous` batching, once it was seen to give the same ones.
 
     Where a GPU's memory does not hold a batch, batches are halved from there on, which is said.
-    Padding is on the left, written here: with right padding, or a mask left out, a batch would give
-    other answers than its prompts one by one.
     """
     import torch
     from transformers import GenerationConfig
@@ -80,7 +79,7 @@ def generate(
             asked = [batch[i] for i in which]
             skipped = [len(text) - len(prompts[i]) for text, i in zip(texts, asked, strict=True)]
             sampler = _sampler(noise, [noise.seeds[i] for i in asked], model.device, skipped) if noise else None
-            return _batch(model, tokens, texts, part, sampler)[:, max(map(len, texts)) :].tolist()
+            return decode(model, texts, part, tokens.pad_id, tokens.ends, sampler)
 
         try:
             texts = [prompts[i] for i in batch]
@@ -100,41 +99,12 @@ def generate(
         yield [_cut(index, row, tokens) for index, row in zip(batch, output, strict=True)]
 
 
-def _batch(model: Any, tokens: Tokens, prompts: Sequence[list[int]], config: Any, sampler: Any = None) -> Any:
-    """Generate for prompts padded on the left; gives prompts and responses as one tensor of ids.
-
-    Raises:
-        UserError: the model computes no numbers, as fp16 does for some where it overflows.
-    """
-    import torch
-    from transformers import LogitsProcessorList
-
-    sound = torch.ones((), dtype=torch.bool, device=model.device)
-
-    def watch(input_ids: Any, scores: Any) -> Any:
-        sound.logical_and_(scores.isfinite().all())
-        return scores
-
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[tokens.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config,
-            logits_processor=LogitsProcessorList([watch, *(sampler or [])]),
-        )
-    if not sound:  # greedily such logits would be a token repeated, and a harmless answer
-        dtype = str(model.dtype).removeprefix("torch.")
-        raise UserError(f"the model's logits are no finite numbers in {dtype}", "a GPU with bf16 (Ampere or newer); or look whether the weights are whole")
-    return output
-
-
 def _continuously(model: Any, tokens: Tokens, prompts: Sequence[list[int]], order: Sequence[int], config: Any) -> Iterator[Generated]:
     """Yield what continuous batching makes of the prompts; nothing more where it is not to be trusted, or fails."""
     from alt_lite.generate import continuous
 
     def usual(ids: list[int], short: Any) -> list[int]:
-        return list(_cut(0, _batch(model, tokens, [ids], short)[0, len(ids) :].tolist(), tokens).ids)
+        return list(_cut(0, decode(model, [ids], short, tokens.pad_id, tokens.ends)[0], tokens).ids)
 
     waiting = list(order)
     if why := continuous.distrust(model, [prompts[i] for i in waiting], config, usual):
@@ -163,9 +133,9 @@ def _cut(index: int, ids: list[int], tokens: Tokens) -> Generated:
     return Generated(index, tokens.decode(ids), len(ids), "length", tuple(ids))
 
 
-def _sampler(noise: Noise, seeds: Sequence[int], device: Any, skipped: Sequence[int]) -> Any:
+def _sampler(noise: Noise, seeds: Sequence[int], device: Any, skipped: Sequence[int]) -> Callable[[list[int]], Any]:
     """Make greedy decoding sample: the largest of logits plus Gumbel noise is a draw from their softmax. Of each row's
-    noise that of `skipped` tokens was used before."""
+    noise that of `skipped` tokens was used before. Gives what makes the processors for some of the rows."""
     import torch
     from transformers import (
         LogitsProcessor,
@@ -176,16 +146,17 @@ def _sampler(noise: Noise, seeds: Sequence[int], device: Any, skipped: Sequence[
     )
 
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+    waiting = dict(enumerate(skipped))
 
     class Gumbel(LogitsProcessor):
-        began = False
+        def __init__(self, rows: list[int]) -> None:
+            self.rows = rows
 
         def __call__(self, input_ids: Any, scores: Any) -> Any:
-            for generator, number in zip(generators, skipped, strict=True) if not self.began else ():
-                for _ in range(number):
-                    torch.rand(scores.shape[-1], generator=generator, device=scores.device)
-            self.began = True
-            uniform = torch.stack([torch.rand(scores.shape[-1], generator=generator, device=scores.device) for generator in generators])
+            for row in self.rows:
+                for _ in range(waiting.pop(row, 0)):
+                    torch.rand(scores.shape[-1], generator=generators[row], device=scores.device)
+            uniform = torch.stack([torch.rand(scores.shape[-1], generator=generators[row], device=scores.device) for row in self.rows])
             return scores.float() - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
 
     warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(noise.temperature)]
@@ -193,4 +164,4 @@ def _sampler(noise: Noise, seeds: Sequence[int], device: Any, skipped: Sequence[
         warpers.append(TopKLogitsWarper(noise.top_k))
     if noise.top_p < 1:
         warpers.append(TopPLogitsWarper(noise.top_p))
-    return LogitsProcessorList([*warpers, Gumbel()])
+    return lambda rows: LogitsProcessorList([*warpers, Gumbel(rows)])
