@@ -142,7 +142,7 @@ def _suite(recipe: Recipe, device: Device) -> Decision:
         return Decision(key, "tiny", "the embedded model's own world")
     if device.kind == "cpu" and not recipe.eval.tasks and not recipe.endpoint.url:
         return Decision(key, "none", "on a CPU a real model takes days; eval.suite=quick forces it")
-    return Decision(key, "compact", "a hundred prompts of each benchmark")
+    return Decision(key, "compact", f"a hundred prompts of each {'task of eval.tasks' if recipe.eval.tasks else 'benchmark'}")
 
 
 def _guard(recipe: Recipe, device: Device) -> Decision:
