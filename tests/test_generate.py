@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, LlamaConfig, MistralConfig
@@ -48,6 +50,18 @@ def test_more_memory_and_shorter_responses_let_more_prompts_in():
     assert fit.prompts_together(int(11e9), each, "cuda") > 4 * fit.prompts_together(int(2e9), each, "cuda") > 0
     assert fit.prompt_bytes(R1_1_5B, 200, 256, 2) < each / 4
     assert fit.prompts_together(0, each, "cuda") == 1 and fit.prompts_together(10**15, each, "cuda") == 256
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library keeps what is freed")
+def test_memory_that_was_freed_is_the_systems_again_before_it_is_counted():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    blocks = [bytes([1]) * 65_000 for _ in range(6000)]  # too small for pages of their own
+    last, held = blocks[-1], process.memory_info().rss - before
+    del blocks
+    kept = process.memory_info().rss - before
+    fit.free_bytes(torch.device("cpu"))
+    assert last and held > 380e6 and process.memory_info().rss - before < 100e6, (held, kept)
 
 
 def test_heads_that_share_a_key_are_counted_where_they_are_repeated():

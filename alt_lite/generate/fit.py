@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from contextlib import suppress
 from typing import Any
 
 # More does not make a GPU faster at the sizes this is for, nor a CPU: of 135M parameters on 2 cores 16 prompts together gave 197 tokens
@@ -88,5 +91,15 @@ def free_bytes(device: Any) -> int:
     import torch
 
     if device.type != "cuda":
+        trim()
         return int(psutil.virtual_memory().available)
     return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+
+
+def trim() -> None:
+    """Return to the system what C's allocator keeps of freed memory. glibc keeps blocks of up to 32 MB for later, and the next stage's
+    memory comes on top: a training and evaluation of SmolLM2-135M on a CPU took 7.6 GB at most so, and 5.9 with this. Allocators
+    that lack this function keep theirs."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -176,12 +176,15 @@ def heed_attn_factor() -> None:
 
 def free_memory() -> None:
     """Give back what models that are not used any more hold: those in 4 bit, or with an adapter, refer to
-    themselves, and the GPU's allocator keeps what is free."""
+    themselves, and allocators keep what is free."""
     import gc
 
     import torch
 
+    from alt_lite.generate.fit import trim
+
     gc.collect()
+    trim()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
