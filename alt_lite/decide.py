@@ -89,6 +89,8 @@ def _dtype(recipe: Recipe, device: Device) -> Decision:
         return Decision(key, device.dtype, "so small a model is quick in it, and the same wherever it runs")
     if device.bf16:
         return Decision(key, device.dtype, "this processor has instructions for it; about twice as fast as float32")
+    if not device.memory:
+        return Decision(key, device.dtype, "bfloat16 where the processor has instructions for it; this machine was not looked at")
     return Decision(key, device.dtype, "this processor has no instructions for bfloat16 (AVX512-BF16, AMX)")
 
 

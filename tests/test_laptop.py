@@ -255,6 +255,7 @@ def test_the_pages_commands_parse(tmp_path, command, monkeypatch):
         recipe = words[2] == "alt_lite.recipe"
         status, out, err = command(*(["run", *words[3:], "--dry-run"] if recipe else [*words[3:], "--help"]))
         assert status == 0 and out, f"{line}\n{err}"
+        assert not recipe or "model.dtype = float32: bfloat16 where the processor has instructions for it; this machine was not looked at" in out + err
         load_recipe("smollm2_135m", [word for word in words if re.match(r"[a-z]+\.\w+=", word)])
         verbs.add(words[2] if recipe else words[3])
     assert verbs == {"alt_lite.recipe", "compare", "data", "export", "chat"}
