@@ -278,12 +278,13 @@ LACKING = [name for name in NEEDED if name not in os.environ]
 def test_both_arms_run_from_nothing_and_share_the_base(tmp_path, command, monkeypatch):
     desk = Path(os.environ.get("ALT_LITE_LAPTOP_RUNS", tmp_path)).resolve()
     desk.mkdir(parents=True, exist_ok=True)
-    places = dict(zip(("model.gguf", "rows", "benchmarks"), (Path(os.environ[name]).resolve() for name in NEEDED), strict=True))
+    places = dict(zip((MODEL, "rows", "benchmarks"), (Path(os.environ[name]).resolve() for name in NEEDED), strict=True))
     monkeypatch.chdir(desk)
     for name, place in places.items():
         if not Path(name).exists():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).symlink_to(place)
-    asked = "smollm2_135m", "model.name=model.gguf", "data.path=rows", "eval.data=benchmarks"
+    asked = "smollm2_135m", f"model.name={MODEL}", "data.path=rows", "eval.data=benchmarks"
     said = {}
     for arm in ARMS:  # a process each, whose peak memory is its own
         with Path(f"{arm}.log").open("w") as log:
