@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig, LlamaConfig, MistralConfig
@@ -52,16 +53,25 @@ def test_more_memory_and_shorter_responses_let_more_prompts_in():
     assert fit.prompts_together(0, each, "cuda") == 1 and fit.prompts_together(10**15, each, "cuda") == 256
 
 
+FREED = """
+import psutil
+from types import SimpleNamespace
+from alt_lite.generate import fit
+
+process = psutil.Process()
+before = process.memory_info().rss
+blocks = [bytes([1]) * 65_000 for _ in range(6000)]  # too small for pages of their own
+last, held = blocks[-1], process.memory_info().rss - before
+del blocks
+fit.free_bytes(SimpleNamespace(type="cpu"))
+print(held, process.memory_info().rss - before)
+"""
+
+
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library keeps what is freed")
 def test_memory_that_was_freed_is_the_systems_again_before_it_is_counted():
-    process = psutil.Process()
-    before = process.memory_info().rss
-    blocks = [bytes([1]) * 65_000 for _ in range(6000)]  # too small for pages of their own
-    last, held = blocks[-1], process.memory_info().rss - before
-    del blocks
-    kept = process.memory_info().rss - before
-    fit.free_bytes(torch.device("cpu"))
-    assert last and held > 380e6 and process.memory_info().rss - before < 100e6, (held, kept)
+    held, kept = map(int, subprocess.run([sys.executable, "-c", FREED], capture_output=True, encoding="utf-8", check=True).stdout.split())
+    assert held > 380e6 and kept < 100e6
 
 
 def test_heads_that_share_a_key_are_counted_where_they_are_repeated():
@@ -200,7 +210,7 @@ def test_finished_rows_leave_and_the_others_are_answered_as_by_transformers(conf
     assert [ended(row) for row in ours] == [ended(row) for row in theirs]
     lengths = sorted((len(ended(row)) for row in theirs), reverse=True)
     assert lengths[-1] < lengths[0] == len(rows) and rows[0] == len(prompts)
-    assert all(0.75 * there <= sum(length > step for length in lengths) for step, there in enumerate(rows))
+    assert all(there - sum(length > step for length in lengths) < max(4, there / 4) for step, there in enumerate(rows) if there > 4)
 
 
 def test_sampled_rows_keep_their_noise_while_others_leave():

@@ -182,6 +182,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_answers_stay_the_same(base, tok
 
     class Small:
         device, config, most = base.device, base.config, 3
+        _supports_default_dynamic_cache = base._supports_default_dynamic_cache
 
         def eval(self):
             return self

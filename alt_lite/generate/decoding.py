@@ -11,8 +11,9 @@ from typing import Any
 
 from alt_lite.errors import UserError
 
-# Rows leave when this share of the batch is finished: what stays is copied then, which costs about one token's attention.
-_LEAVING = 0.25
+# Rows leave when this share of the batch is finished, and so many rows: what stays is copied then, which costs about one token's
+# attention, and a few rows less are no quicker.
+_LEAVING, _FEWEST = 0.25, 4
 # Tokens by which a buffer grows: each growth copies it once.
 _ROOM = 128
 
@@ -82,7 +83,7 @@ def _enough_finished(ends: Collection[int], rows: int) -> Any:
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
             ended = torch.isin(input_ids[:, -1], torch.tensor(sorted(ends), device=input_ids.device))
             self.finished = ended if self.finished is None else self.finished | ended
-            return torch.full_like(ended, bool(self.finished.sum() >= max(1, rows * _LEAVING)))
+            return torch.full_like(ended, bool(self.finished.sum() >= min(rows, max(_FEWEST, rows * _LEAVING))))
 
     return Leaving()
 

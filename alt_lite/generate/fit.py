@@ -88,11 +88,12 @@ def prompts_together(free: int, each: int, kind: str) -> int:
 def free_bytes(device: Any) -> int:
     """Memory that is free on a torch device, what the allocator holds in reserve included."""
     import psutil
-    import torch
 
     if device.type != "cuda":
         trim()
         return int(psutil.virtual_memory().available)
+    import torch
+
     return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
