@@ -258,7 +258,7 @@ def test_the_pages_commands_parse(tmp_path, command, monkeypatch):
         assert not recipe or "model.dtype = float32: bfloat16 where the processor has instructions for it; this machine was not looked at" in out + err
         load_recipe("smollm2_135m", [word for word in words if re.match(r"[a-z]+\.\w+=", word)])
         verbs.add(words[2] if recipe else words[3])
-    assert verbs == {"alt_lite.recipe", "compare", "data", "export", "chat"}
+    assert verbs == {"alt_lite.recipe", "bench", "compare", "data", "export", "chat"}
 
 
 def test_the_page_names_what_the_recipe_trains_and_asks():
