@@ -53,14 +53,14 @@ def decode(
         with torch.inference_mode():
             output = model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=part, logits_processor=LogitsProcessorList([watch, *(sampler(going) if sampler else [])]),
-                **({"past_key_values": cache, "stopping_criteria": StoppingCriteriaList([leaving])} if cache else {}),
+                **({"past_key_values": cache, "stopping_criteria": StoppingCriteriaList([leaving])} if cache is not None else {}),
             )
         if not sound:  # greedily such logits would be a token repeated, and a harmless answer
             dtype = str(model.dtype).removeprefix("torch.")
             raise UserError(f"the model's logits are no finite numbers in {dtype}", "a GPU with bf16 (Ampere or newer); or look whether the weights are whole")
         for row, new in zip(going, output[:, longest:].tolist(), strict=True):
             made[row] = new
-        if not cache or output.shape[1] - longest >= config.max_new_tokens:
+        if cache is None or output.shape[1] - longest >= config.max_new_tokens:
             break
         stays = [place for place, row in enumerate(going) if not any(id_ in ends for id_ in made[row])]
         if not stays:
@@ -75,13 +75,15 @@ def decode(
 def _enough_finished(ends: Collection[int], rows: int) -> Any:
     """Stop a batch once so many of its rows have ended that the others are quicker without them."""
     import torch
-    from transformers import StoppingCriteria
+    from transformers import EosTokenCriteria, StoppingCriteria
+
+    at_end = EosTokenCriteria(sorted(ends))
 
     class Leaving(StoppingCriteria):
         finished: Any = None
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-            ended = torch.isin(input_ids[:, -1], torch.tensor(sorted(ends), device=input_ids.device))
+            ended = at_end(input_ids, scores)
             self.finished = ended if self.finished is None else self.finished | ended
             return torch.full_like(ended, bool(self.finished.sum() >= min(rows, max(_FEWEST, rows * _LEAVING))))
 
